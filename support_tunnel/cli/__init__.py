@@ -1,0 +1,1 @@
+"""Tasks, settings, output, wiring: the only layer that knows everyone."""

@@ -1,0 +1,1 @@
+"""ST1, the bootstrap protocol (docs/protocol.md)."""

@@ -1,0 +1,1 @@
+"""Ansible-format roles compiled into one POSIX script (docs/roles.md)."""

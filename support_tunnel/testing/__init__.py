@@ -1,0 +1,1 @@
+"""Fakes of every port and fault wiring, public, for our tests and for users' own."""
