@@ -15,5 +15,8 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def boottime(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: TID251 - the one pause; core.waiting decides how long

@@ -6,6 +6,7 @@ Times are aware UTC datetimes; durations are seconds. A port call is also a faul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -14,19 +15,27 @@ from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
 
 __all__ = [
+    "Acquaintances",
     "Blob",
     "Clock",
     "Cloud",
     "Completed",
+    "Connector",
+    "Door",
+    "Hops",
+    "Journal",
     "Ledger",
     "LedgerEntry",
     "Mailbox",
+    "Met",
     "Progress",
     "Prompt",
     "Server",
+    "ServerShell",
     "ServerSpec",
     "Shell",
     "Slot",
+    "Stage",
     "TunnelRow",
     "Vault",
 ]
@@ -39,6 +48,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start, never backwards."""
+        ...
+
+    def boottime(self) -> float:
+        """Like `monotonic`, but it also counts while the machine is suspended (CLOCK_BOOTTIME)."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -63,6 +76,53 @@ class Shell(Protocol):
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         """Feed `script` to `sh -s` on stdin, in one channel. Raises HostError `host.*` when the host does not answer."""
+        ...
+
+
+class ServerShell(Shell, Protocol):
+    """A shell on the tunnel server, over one SSH connection whose host key was known beforehand."""
+
+    def close(self) -> None:
+        """End the connection; closing twice is fine."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens SSH connections to servers we made; trust on first use does not exist (2.10)."""
+
+    def connect(
+        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+    ) -> ServerShell:
+        """Wait for sshd, then log in. Raises HostError `ssh.hostkey`, `ssh.kex`, `ssh.login`, `ssh.unreachable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """What the last hop needs: two pinned host keys, two addresses. Keys lie in the vault of this tunnel."""
+
+    server_address: str
+    server_user: str
+    server_host_key: str
+    device_address: str
+    device_port: int
+    device_user: str
+    device_host_key: str
+
+
+class Door(Protocol):
+    """The way into a device's session, through its tunnel server, by the system's own ssh (04)."""
+
+    def prepare(self, tunnel: TunnelId, hops: Hops) -> None:
+        """Write what ssh needs into the vault; the two private keys `login-key` and `session-key` are there already."""
+        ...
+
+    def command(self, tunnel: TunnelId, command: str, *, timeout: float | None) -> Completed:
+        """Run one command in the session. Raises HostError `ssh.*` when ssh itself fails."""
+        ...
+
+    def terminal(self, tunnel: TunnelId) -> int:
+        """A real terminal in the session; returns the shell's exit status."""
         ...
 
 
@@ -186,6 +246,10 @@ class LedgerEntry:
 class Ledger(Protocol):
     """Write-ahead record on disk: intent is there before the effect (2.16)."""
 
+    def hold(self, tunnel: TunnelId) -> AbstractContextManager[None]:
+        """Work on this tunnel alone. Raises WrongState `ledger.busy` while another live process holds it."""
+        ...
+
     def write(self, entry: LedgerEntry) -> None: ...
 
     def read(self, tunnel: TunnelId) -> LedgerEntry | None: ...
@@ -209,6 +273,37 @@ class Vault(Protocol):
     def tunnels(self) -> Sequence[TunnelId]: ...
 
     def erase(self, tunnel: TunnelId) -> None: ...
+
+
+# --- device's own disk ----------------------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """The session's audit log on the device: a hash chain (2.14), one file a tunnel, outside the session's reach."""
+
+    def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> bytes:
+        """Write one line through to disk and return the new head (32 bytes)."""
+        ...
+
+    def head(self, tunnel: TunnelId) -> bytes:
+        """Head of the chain; 32 zero bytes for an empty log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """How often an admin's key was let in before, and when last; `times` 0 means never."""
+
+    times: int
+    last: datetime | None
+
+
+class Acquaintances(Protocol):
+    """Admins this device has met, by fingerprint: what the prompt says about them (2.8)."""
+
+    def met(self, fingerprint: str) -> Met: ...
+
+    def remember(self, fingerprint: str, name: str, when: datetime) -> None: ...
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
