@@ -16,7 +16,7 @@ class Secret(Generic[T]):
     __slots__ = ("_value",)
 
     def __init__(self, value: T) -> None:
-        self._value = value
+        self._value: T = value
 
     def reveal(self) -> T:
         """Return the value; the caller hands it to stdin, a 0600 file on tmpfs or a cipher, never further."""
