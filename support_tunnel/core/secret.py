@@ -33,12 +33,13 @@ class Secret(Generic[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        mine, theirs = self._value, other._value
-        mine_bytes = mine.encode() if isinstance(mine, str) else mine
-        their_bytes = theirs.encode() if isinstance(theirs, str) else theirs
-        return hmac.compare_digest(mine_bytes, their_bytes)
+        return hmac.compare_digest(_octets(self._value), _octets(other._value))
 
     __hash__ = None  # type: ignore[assignment]  # not a key of anything: hashing would leak equality in time
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled")
+
+
+def _octets(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
