@@ -246,10 +246,6 @@ class LedgerEntry:
 class Ledger(Protocol):
     """Write-ahead record on disk: intent is there before the effect (2.16)."""
 
-    def hold(self, tunnel: TunnelId) -> AbstractContextManager[None]:
-        """Work on this tunnel alone. Raises WrongState `ledger.busy` while another live process holds it."""
-        ...
-
     def write(self, entry: LedgerEntry) -> None: ...
 
     def read(self, tunnel: TunnelId) -> LedgerEntry | None: ...
@@ -260,7 +256,11 @@ class Ledger(Protocol):
 
 
 class Vault(Protocol):
-    """Session secrets on tmpfs, 0600, one folder a tunnel; erased at its end."""
+    """Session secrets on tmpfs, 0600, one folder a tunnel; erased at its end. Device and admin each have one."""
+
+    def hold(self, tunnel: TunnelId) -> AbstractContextManager[None]:
+        """Work on this tunnel alone; a killed process lets go. Raises WrongState `tunnel.busy` while another holds it."""
+        ...
 
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None: ...
 
