@@ -1,0 +1,126 @@
+"""The support code (2.2, 2.7): one secret of 256 bits from which the tunnel's id, claim and addresses follow.
+
+Says which kind of mistake a person made, never repairs one silently, and never repeats what was typed: a mistyped code is
+still nearly the code. Only the token form exists here; the first data character keeps room for the others.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from typing import Final
+
+from support_tunnel.core.errors import CodeError
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1 import bech32m, schedule
+from support_tunnel.core.st1.entropy import SYSTEM, Entropy
+
+__all__ = ["CODE_LENGTH", "Code"]
+
+CODE_LENGTH: Final = 62
+_PREFIX: Final = "st"
+_START: Final = "st1"
+_TOKEN: Final = 0  # kind "q"; 1 is kept for 13 words, 2 for a short code behind a PAKE
+_SEED: Final = 32
+_LONGEST_PASTE: Final = 2000  # a code in a quoted mail is under 300; nothing longer is even normalised
+_QUOTES: Final = "\"'`´‘’‚‛“”„‟«»‹›"
+_INVISIBLE: Final = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_DASHES: Final = frozenset("-‐‑‒–—―−﹘﹣－")
+_ASK: Final = "Copy the whole code again from where the owner put it, or ask the owner to read it again."
+
+
+class Code:
+    """A valid code. Its text leaves only through `text()` and `grouped()`, as a Secret."""
+
+    __slots__ = ("_prk", "_seed")
+
+    def __init__(self, seed: Secret[bytes]) -> None:
+        if len(seed.reveal()) != _SEED:
+            raise CodeError("code.length", f"a code is made from {_SEED} bytes")
+        self._seed = seed
+        self._prk = Secret(schedule.root_key(seed.reveal()))
+
+    def __repr__(self) -> str:
+        return f"Code(tunnel={self.tunnel[:8]}, ***)"
+
+    @classmethod
+    def generate(cls, entropy: Entropy = SYSTEM) -> Code:
+        return cls(Secret(entropy.token(_SEED)))
+
+    @classmethod
+    def parse(cls, text: str) -> Code:
+        """Read a code as people paste it. Raises CodeError `code.toolong|prefix|char|length|checksum|kind`."""
+        if len(text) > _LONGEST_PASTE:
+            raise CodeError("code.toolong", "this is far longer than a support code", next_step=_ASK)
+        cleaned = _normalised(text)
+        if not cleaned.startswith(_START):
+            raise _not_a_code(cleaned)
+        data = cleaned[len(_START) :]
+        for position, character in enumerate(data, start=len(_START) + 1):
+            if character not in bech32m.ALPHABET:
+                raise CodeError(
+                    "code.char",
+                    f"character {position} is one that codes never use (after st1 there is no b, i, o or 1, and no sign)",
+                    next_step=_ASK,
+                )
+        values = [bech32m.ALPHABET.index(character) for character in data]
+        holds = bech32m.checksum_holds(_PREFIX, values)
+        # A typing mistake must not be called a newer version, nor a newer version (perhaps of another length) a mistake.
+        if holds and values[0] != _TOKEN:
+            raise CodeError(
+                "code.kind",
+                "this code is for a newer version of support-tunnel",
+                next_step="Update support-tunnel here, or ask the owner for a code of the token form.",
+            )
+        if len(cleaned) != CODE_LENGTH:
+            raise CodeError(
+                "code.length", f"this has {len(cleaned)} characters, a support code has {CODE_LENGTH}", next_step=_ASK
+            )
+        if not holds:
+            raise CodeError("code.checksum", "one or more characters were mistyped", next_step=_ASK)
+        try:
+            seed = bech32m.to_bytes(values[1:-6])
+        except ValueError:
+            raise CodeError("code.checksum", "no support-tunnel makes such a code", next_step=_ASK) from None
+        return cls(Secret(seed))
+
+    def text(self) -> Secret[str]:
+        """The 62 characters in one piece."""
+        return Secret(bech32m.encode(_PREFIX, [_TOKEN, *bech32m.to_values(self._seed.reveal())]))
+
+    def grouped(self) -> Secret[str]:
+        """The same in groups of four, for a screen."""
+        text = self.text().reveal()
+        return Secret(" ".join(text[i : i + 4] for i in range(0, len(text), 4)))
+
+    @property
+    def tunnel(self) -> TunnelId:
+        return schedule.tunnel_id(self._prk.reveal())
+
+    @property
+    def claim(self) -> Secret[bytes]:
+        return Secret(schedule.claim(self._prk.reveal()))
+
+    @property
+    def network(self) -> ipaddress.IPv6Network:
+        return schedule.network(self._prk.reveal())
+
+    @property
+    def prk(self) -> Secret[bytes]:
+        """Root of the key schedule; for the protocol's own modules."""
+        return self._prk
+
+
+def _normalised(text: str) -> str:
+    """Undo what chats, mail programs and word processors do to a code; no character of the code's own is changed."""
+    lines = [line.lstrip(" \t>") for line in text.splitlines()]
+    folded = unicodedata.normalize("NFKC", "\n".join(lines).strip(_QUOTES + " \t\r\n.\ufeff\u200b"))
+    kept = "".join(c for c in folded if not (c.isspace() or c in _DASHES or c in _INVISIBLE))
+    return kept.strip(_QUOTES + ".").lower()
+
+
+def _not_a_code(cleaned: str) -> CodeError:
+    if any(not c.isascii() or not c.isprintable() for c in cleaned):
+        return CodeError("code.char", "this holds signs that codes never use", next_step=_ASK)
+    return CodeError("code.prefix", "a support code starts with st1", next_step=_ASK)
