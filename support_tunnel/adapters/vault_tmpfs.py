@@ -1,0 +1,92 @@
+"""Session secrets in memory-backed files: they survive one `fab` call after another, not a power cut (2.3, 2.9).
+
+Must not fall back to a disk: what is written there can be read from the medium years later. Honest limits: tmpfs may be
+swapped out, and overwriting removes the bytes of the file, not copies the kernel or a hypervisor has made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from support_tunnel.adapters.private_files import PrivateFolder
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.names import TunnelId, parse_tunnel_id
+from support_tunnel.core.secret import Secret
+
+__all__ = ["TmpfsVault", "default_vault_folder"]
+
+MEMORY_BACKED = frozenset({"tmpfs", "ramfs"})
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class TmpfsVault:
+    """`ports.Vault` under `folder`. Raises UsageError `vault.disk` when that is not in memory, and `file.*`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = PrivateFolder(folder, secret=True)
+
+    def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None:
+        self._root.make()
+        _require_memory(self._root.path)
+        folder = self._folder(tunnel)
+        folder.make()
+        folder.write(_checked(name), value.reveal())
+
+    def get(self, tunnel: TunnelId, name: str) -> Secret[bytes] | None:
+        data = self._folder(tunnel).read(_checked(name))
+        return None if data is None else Secret(data)
+
+    def path(self, tunnel: TunnelId, name: str) -> str:
+        return str(self._folder(tunnel).path / _checked(name))
+
+    def tunnels(self) -> Sequence[TunnelId]:
+        return [parse_tunnel_id(name) for name in self._root.names()]
+
+    def erase(self, tunnel: TunnelId) -> None:
+        self._folder(tunnel).erase()
+
+    def _folder(self, tunnel: TunnelId) -> PrivateFolder:
+        return PrivateFolder(self._root.path / parse_tunnel_id(tunnel), secret=True)
+
+
+def default_vault_folder(environment: Mapping[str, str]) -> Path:
+    """Return the user's runtime folder; for root /run; /dev/shm where those are missing or on a disk (containers)."""
+    candidates = []
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        candidates.append(Path(runtime) / "support_tunnel")
+    if os.geteuid() == 0:
+        candidates.append(Path("/run/support_tunnel_admin"))
+    candidates.append(Path(f"/dev/shm/support_tunnel_{os.geteuid()}"))  # noqa: S108 - only a 0700 folder of ours passes
+    return next((folder for folder in candidates if _in_memory(folder.parent)), candidates[0])
+
+
+def _checked(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"not a name for a vault entry: {name!r}")
+    return name
+
+
+def _require_memory(folder: Path) -> None:
+    if not _in_memory(folder):
+        raise UsageError(
+            "vault.disk",
+            f"{folder} is on a disk, and session secrets may lie in memory only",
+            next_step="Log in so that XDG_RUNTIME_DIR is set, or name a folder on a tmpfs.",
+        )
+
+
+def _in_memory(folder: Path) -> bool:
+    """Tell whether `folder` lies on tmpfs. By device number in mountinfo (proc(5)): Python's statvfs has no type."""
+    try:
+        device = folder.stat().st_dev
+    except FileNotFoundError:
+        return False
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, source = line.partition(" - ")
+        if mount.split()[2] == wanted:
+            return source.split()[0] in MEMORY_BACKED
+    return False
