@@ -55,7 +55,7 @@ class Clock(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Let time pass; only `core.waiting` calls it."""
+        """Let time pass between two looks at a condition; never a fixed sleep in the hope that something is done."""
         ...
 
 

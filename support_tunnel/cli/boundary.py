@@ -1,0 +1,110 @@
+"""The one place that knows Invoke's `Exit`: expected errors become one line and a code, unexpected ones a debug file.
+
+A task's return value is ignored by Invoke, so nothing but an exception sets the exit status.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from invoke.exceptions import Exit
+from invoke.tasks import Task, task
+
+from support_tunnel.core.errors import SupportTunnelError, UsageError
+
+__all__ = ["boundary", "verb"]
+
+INTERRUPTED = 130
+
+
+class Ended(KeyboardInterrupt):
+    """SIGTERM or a closed terminal: the same orderly way out as Ctrl-C."""
+
+
+def verb(
+    *, help: Mapping[str, str] | None = None, positional: tuple[str, ...] = (), aliases: tuple[str, ...] = (), name: str = ""
+) -> Callable[[Callable[..., None]], Task[Any]]:
+    """Make a task of a function: no accidental positional arguments, errors translated, signals orderly."""
+
+    def wrap(function: Callable[..., None]) -> Task[Any]:
+        made = task(
+            name=name or None, help=dict(help or {}), positional=list(positional), aliases=aliases, auto_shortflags=True
+        )(boundary(function))
+        return made  # type: ignore[no-any-return]  # invoke's task() is untyped
+
+    return wrap
+
+
+def boundary(function: Callable[..., None]) -> Callable[..., None]:
+    """Translate what `function` raises into Invoke's Exit."""
+
+    @functools.wraps(function)
+    def bounded(*args: Any, **kwargs: Any) -> None:
+        as_json = bool(kwargs.get("json"))
+        try:
+            with _signals():
+                # Invoke lets a required positional swallow `--help`; the person wanted help, not a task run on it.
+                if any(value in ("--help", "-h") for value in kwargs.values()):
+                    raise UsageError("usage.help", "help comes before the name", next_step=f"Try --help {_verb(function)}.")
+                function(*args, **kwargs)
+        except SupportTunnelError as error:
+            _say(error, as_json=as_json)
+            raise Exit(None, code=error.exit_code) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("Interrupted; what was begun has been put back.\n")
+            raise Exit(None, code=INTERRUPTED) from None
+        except (Exit, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001 - the outermost boundary: nothing above could do better
+            _unexpected()
+
+    return bounded
+
+
+def _verb(function: Callable[..., None]) -> str:
+    return function.__name__.replace("_", "-")
+
+
+def _say(error: SupportTunnelError, *, as_json: bool) -> None:
+    if as_json:
+        line = {"error": {"code": error.code, "message": error.message, "next_step": error.next_step}}
+        sys.stdout.write(json.dumps(line) + "\n")
+    sys.stderr.write(f"Error ({error.code}): {error.message}.\n".replace("..\n", ".\n"))
+    if error.next_step:
+        sys.stderr.write(f"  -> {error.next_step}\n")
+
+
+def _unexpected() -> NoReturn:
+    """Write the traceback where only this user reads it; tracebacks hold no locals, so no secret either."""
+    folder = Path.home() / ".cache" / "support_tunnel"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / f"debug-{os.getpid()}.txt"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        traceback.print_exc(file=out)
+    sys.stderr.write(f"Something unexpected went wrong; details are in {file}.\n")
+    raise Exit(None, code=1) from None
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,71 @@
+"""Settings of the device: /etc/support_tunnel/config.ini, then SUPPORT_TUNNEL_* of the environment, then flags.
+
+Both files decide who may come in, so they are refused unless root owns them and nobody else can write them.
+"""
+
+from __future__ import annotations
+
+import configparser
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from support_tunnel.adapters.private_files import read_trusted
+from support_tunnel.cli import paths
+from support_tunnel.core.consent import ConsentPolicy
+from support_tunnel.core.errors import UsageError
+
+__all__ = ["DeviceSettings", "load_device_settings", "load_policy"]
+
+_KEYS = ("api", "api-fingerprint", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it."""
+
+    api: str
+    api_fingerprint: str
+    name: str
+
+
+def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEVICE_CONFIG) -> DeviceSettings:
+    """Raises UsageError `config.*` naming file and key."""
+    values = {key: "" for key in _KEYS}
+    if config.exists():
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(read_trusted(config), source=str(config))
+        except configparser.Error as error:
+            raise UsageError("config.syntax", f"{config}: {str(error).splitlines()[0]}") from None
+        for section in parser.sections():
+            if section != "device":
+                raise UsageError("config.unknown", f"{config}: section [{section}] is not known; there is only [device]")
+        if parser.has_section("device"):
+            for key, value in parser.items("device"):
+                if key not in _KEYS:
+                    raise UsageError("config.unknown", f"{config}: device/{key} is not known", next_step=_known())
+                values[key] = value.strip()
+    for key in _KEYS:
+        values[key] = environ.get(f"SUPPORT_TUNNEL_{key.replace('-', '_').upper()}", values[key])
+    if not values["api"]:
+        raise UsageError(
+            "config.api", f"no API address is set: neither in {config} nor in SUPPORT_TUNNEL_API", next_step=_known()
+        )
+    return DeviceSettings(values["api"], values["api-fingerprint"], values["name"] or socket.gethostname())
+
+
+def _known() -> str:
+    return f"Under [device], {paths.DEVICE_CONFIG} knows: {', '.join(_KEYS)}."
+
+
+def load_policy(*, policy: Path = paths.DEVICE_POLICY) -> ConsentPolicy | None:
+    """Whom the device lets in without asking; None when there is no such file, and the owner is always asked."""
+    if not policy.exists():
+        return None
+    try:
+        return ConsentPolicy.parse(tomllib.loads(read_trusted(policy)))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError("config.syntax", f"{policy}: {error}") from None

@@ -1,0 +1,48 @@
+"""Show the support code once: two lines that programs may parse (2.17), or JSON, or a 0600 file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from support_tunnel.cli.output import emit, line
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.st1.code import Code
+
+__all__ = ["Handing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    file: Path | None
+    as_json: bool
+    to_stdout: bool
+
+    def show(self, code: Code) -> None:
+        """Hand the code to whoever asked. Raises UsageError `code.file` when the file is there already."""
+        text = code.text().reveal()
+        if self.file is not None:
+            try:
+                descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            except OSError as error:
+                raise UsageError("code.file", f"{self.file}: {error.strerror}", next_step="Name a new file.") from None
+            with os.fdopen(descriptor, "w") as out:
+                out.write(text + "\n")
+        if not self.to_stdout:
+            return
+        if self.as_json:
+            emit({"event": "requested", "tunnel_id": code.tunnel, "preshared_key": text})
+            return
+        line(f"tunnel_id: {code.tunnel}")
+        line(f"preshared_key: {text}")
+        sys.stderr.write(
+            "\nGive the code (preshared_key) to your helper, by phone or chat, and to nobody else.\n"
+            "You will be asked before anybody is let in. Ctrl-C takes the request back.\n\n"
+        )
+
+    def forget(self) -> None:
+        """Remove the file: the code is worth nothing once the answer is in, or the request has ended."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)

@@ -1,0 +1,22 @@
+"""Where this checkout keeps roles, templates and inventory, and where state lies on each side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from support_tunnel.flows.library import Library
+
+__all__ = ["DEVICE_CONFIG", "DEVICE_LOG", "DEVICE_POLICY", "DEVICE_STATE", "DEVICE_VAULT", "REPOSITORY", "library"]
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+
+DEVICE_CONFIG: Final = Path("/etc/support_tunnel/config.ini")
+DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")
+DEVICE_STATE: Final = Path("/var/lib/support_tunnel")
+DEVICE_LOG: Final = Path("/var/log/support_tunnel")
+DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")
+
+
+def library() -> Library:
+    return Library(roles=REPOSITORY / "roles", templates=REPOSITORY / "templates")

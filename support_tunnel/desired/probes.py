@@ -1,0 +1,196 @@
+"""Small scripts that no role is made of: what a host has, what a session left on it, and how it is cut.
+
+They run through the same port as roles (stdin of `sh -s`). Answers are lines `key<TAB>value`; keys are constants here. The
+only text that varies is names derived from a tunnel id (hex by construction) and argument lists, which are quoted.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.names import Names
+from support_tunnel.core.ports import Shell
+from support_tunnel.core.secret import Secret
+
+__all__ = [
+    "capabilities",
+    "cut",
+    "handshake",
+    "leftovers",
+    "read",
+    "server_keys",
+    "session_state",
+    "start_keeper",
+    "stop_keeper",
+    "traces",
+    "undo_folder",
+]
+
+_RUN = "/run/support_tunnel"
+
+
+def read(shell: Shell, script: Secret[str], *, timeout: float) -> dict[str, str]:
+    """Run a probe and return its lines; a repeated key keeps its values, one a line.
+
+    Raises HostError `probe.failed` with the host's own words when the script fails.
+    """
+    completed = shell.run_script(script, timeout=timeout)
+    if completed.status != 0:
+        words = completed.stderr.strip().splitlines()
+        raise HostError("probe.failed", f"a check on the host failed: {words[-1] if words else completed.status}")
+    found: dict[str, str] = {}
+    for line in completed.stdout.splitlines():
+        key, tab, value = line.partition("\t")
+        if tab:
+            found[key] = f"{found[key]}\n{value}" if key in found else value
+    return found
+
+
+def undo_folder(names: Names) -> str:
+    """Where the undo journal of this session lies: tmpfs, beside the session's own folder, not inside it."""
+    return f"{_RUN}/undo/{names.short}"
+
+
+def server_keys() -> Secret[str]:
+    """Keys `ssh` and `wireguard`: the public halves of what the tunnel server made for itself."""
+    return Secret(
+        r"""set -eu
+printf 'ssh\t%s\n' "$(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key_tunnel.pub)"
+printf 'wireguard\t%s\n' "$(wg pubkey </etc/wireguard/st0.key)"
+"""
+    )
+
+
+def capabilities() -> Secret[str]:
+    """Keys `missing` (a program a line), `systemd` (running or not), `kex` (what ssh knows, a line each), `uid`."""
+    return Secret(
+        r"""PATH=$PATH:/usr/sbin:/sbin
+for program in ip nft wg wg-quick sshd useradd systemctl systemd-run; do
+    command -v "$program" >/dev/null 2>&1 || printf 'missing\t%s\n' "$program"
+done
+[ -d /run/systemd/system ] && printf 'systemd\trunning\n'
+ssh -Q kex 2>/dev/null | while IFS= read -r name; do printf 'kex\t%s\n' "$name"; done
+printf 'uid\t%s\n' "$(id -u)"
+"""
+    )
+
+
+def handshake(names: Names) -> Secret[str]:
+    """Key `handshake`: epoch of the last WireGuard handshake on the session's interface; absent before the first."""
+    return Secret(
+        rf"""wg show {names.interface} latest-handshakes | while read -r _ when; do
+    [ "$when" -gt 0 ] && printf 'handshake\t%s\n' "$when"
+done
+exit 0
+"""
+    )
+
+
+def start_keeper(names: Names, command: Sequence[str]) -> Secret[str]:
+    """Start the unit that outlives the session's and cleans up after it, however either of them ends.
+
+    `command` is called with `keep TUNNEL` to watch and with `end TUNNEL` from ExecStopPost: systemd runs that when the
+    keeper exits, crashes, is killed or is stopped, and BindsTo stops the keeper when the session's unit goes.
+    """
+    keep = shlex.join([*command, "keep", names.tunnel])
+    end = shlex.join([*command, "end", names.tunnel])
+    return Secret(
+        rf"""set -eu
+systemctl is-active --quiet {names.keeper_unit} && exit 0
+systemd-run --quiet --collect --unit={names.keeper_unit} --description='support-tunnel keeper {names.short}' \
+    -p BindsTo={names.session_unit} -p After={names.session_unit} -p TimeoutStopSec=5 -p UMask=0077 -p LimitCORE=0 \
+    -p ExecStopPost={shlex.quote(end)} {keep}
+"""
+    )
+
+
+def stop_keeper(names: Names) -> Secret[str]:
+    """Stop the keeper and wait for its ExecStopPost; nothing to do when it is gone."""
+    return Secret(
+        rf"""systemctl is-active --quiet {names.keeper_unit} || exit 0
+systemctl stop {names.keeper_unit}
+"""
+    )
+
+
+def session_state(names: Names) -> Secret[str]:
+    """Keys `session`, `tunnel`, `keeper`: what systemd says of each unit (active, inactive, failed ...)."""
+    return Secret(
+        rf"""for pair in session:{names.session_unit} tunnel:{names.tunnel_unit} keeper:{names.keeper_unit}; do
+    printf '%s\t%s\n' "${{pair%%:*}}" "$(systemctl is-active "${{pair#*:}}" 2>/dev/null)"
+done
+exit 0
+"""
+    )
+
+
+def cut(names: Names) -> Secret[str]:
+    """Cut the session at once, in the order of 2.13: interface, processes without grace, firewall table.
+
+    No SIGTERM first: a job that ignores it must not buy time. Every step runs even if one fails; a repeat changes nothing.
+    """
+    return Secret(
+        rf"""ip link delete {names.interface} 2>/dev/null
+systemctl kill --signal=KILL --kill-whom=all {names.session_unit} 2>/dev/null
+if id -u {names.user} >/dev/null 2>&1; then
+    tries=0
+    while pkill -KILL -u {names.user} 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); done
+    rm -f /var/lib/systemd/linger/{names.user} /var/spool/cron/crontabs/{names.user}
+    find /tmp /var/tmp /dev/shm -xdev -user {names.user} -depth -delete 2>/dev/null
+fi
+systemctl stop {names.session_unit} {names.tunnel_unit} 2>/dev/null
+systemctl reset-failed {names.session_unit} {names.tunnel_unit} 2>/dev/null
+nft delete table inet {names.interface} 2>/dev/null
+exit 0
+"""
+    )
+
+
+def sweep_names(names: Names) -> Secret[str]:
+    """Remove by name what an undo journal lost in a power cut cannot name any more: the account, files in /run."""
+    return Secret(
+        rf"""if getent passwd {names.user} | grep -q ':support-tunnel session:'; then userdel {names.user}; fi
+rm -f /run/systemd/system/{names.session_unit} /run/systemd/system/{names.tunnel_unit}
+rm -rf {_RUN}/{names.short} {undo_folder(names)}
+systemctl daemon-reload 2>/dev/null
+rmdir {_RUN}/undo {_RUN} 2>/dev/null
+exit 0
+"""
+    )
+
+
+def leftovers(names: Names) -> Secret[str]:
+    """Key `left`, one line a thing that still carries this session's name; none when it is clean."""
+    return Secret(
+        rf"""left() {{ printf 'left\t%s\n' "$1"; }}
+ip link show {names.interface} >/dev/null 2>&1 && left 'interface {names.interface}'
+nft list table inet {names.interface} >/dev/null 2>&1 && left 'nft table {names.interface}'
+getent passwd {names.user} >/dev/null && left 'account {names.user}'
+getent group {names.user} >/dev/null && left 'group {names.user}'
+pgrep -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'
+for unit in {names.session_unit} {names.tunnel_unit}; do
+    case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|deactivating) left "unit $unit" ;; esac
+    [ -e "/run/systemd/system/$unit" ] && left "unit file $unit"
+done
+for path in {_RUN}/{names.short} {undo_folder(names)}; do [ -e "$path" ] && left "$path"; done
+exit 0
+"""
+    )
+
+
+def traces() -> Secret[str]:
+    """Key `short`, one line (with repeats) for each 8-digit name of a session that anything on this device carries."""
+    return Secret(
+        rf"""name() {{ sed -n 's/^st-\{{0,1\}}\([0-9a-f]\{{8\}}\)\(-[a-z]*\)\{{0,1\}}\(\.service\)\{{0,1\}}$/\1/p'; }}
+{{
+    getent passwd | grep ':support-tunnel session:' | cut -d: -f1 | name
+    ip -o link show | cut -d: -f2 | tr -d ' ' | name
+    nft list tables 2>/dev/null | cut -d' ' -f3 | name
+    ls /run/systemd/system /run/systemd/transient 2>/dev/null | name
+    ls {_RUN} {_RUN}/undo 2>/dev/null | grep -x '[0-9a-f]\{{8\}}'
+}} | while IFS= read -r short; do printf 'short\t%s\n' "$short"; done
+exit 0
+"""
+    )

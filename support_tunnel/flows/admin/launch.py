@@ -1,0 +1,117 @@
+"""Launch the tunnel server and make it ours: pinned host key, rotated at once, role applied, its own keys read back."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from support_tunnel.core import addressing, ssh_key
+from support_tunnel.core.errors import CloudError
+from support_tunnel.core.names import Names, TunnelId
+from support_tunnel.core.ports import LedgerEntry, Server, ServerShell, ServerSpec
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.code import Code
+from support_tunnel.core.waiting import wait_for
+from support_tunnel.desired import probes
+from support_tunnel.desired.user_data import render_user_data
+from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.record import LOGIN_KEY
+
+__all__ = ["LOGIN_USER", "Launched", "launch", "server_variables"]
+
+LOGIN_USER = "tunnel-admin"
+SSH_PATIENCE = 180.0
+"""Seconds a cloud may take from accepting a server to its sshd answering."""
+MARGIN = timedelta(minutes=10)
+"""How long a server may outlive its tunnel before it ends itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    server: Server
+    shell: ServerShell
+    """Logged in under the rotated host key."""
+    host_key: str
+    wireguard_public: str
+    endpoint: str
+    wireguard_port: int
+
+
+def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
+    """From nothing to a server that only we can log in to. Raises CloudError, HostError; the caller tears down."""
+    tunnel, names = code.tunnel, Names(code.tunnel)
+    first_private, first_public = ssh_key.new_keypair("tunnel server, first minute")
+    login_private, login_public = ssh_key.new_keypair(f"support-tunnel {names.short}")
+    ports.vault.put(tunnel, LOGIN_KEY, Secret(login_private.reveal().encode()))
+    ports.progress.step(f"Launching the tunnel server ({entry.cloud})")
+    cloud = ports.clouds[entry.cloud]
+    expires = entry.expires + MARGIN
+    server = cloud.create(
+        ServerSpec(
+            name=names.server,
+            user_data=render_user_data(
+                ports.library.templates,
+                host_key_private=first_private,
+                host_key_public=first_public,
+                login_user=LOGIN_USER,
+                login_key=login_public,
+                expires=expires,
+            ),
+            expires=expires,
+            tags={"st-tunnel": tunnel, "st-owner": ports.owner, "st-expires": str(int(expires.timestamp()))},
+        )
+    )
+    entry = replace(entry, stage="launched", server_id=server.id)
+    ports.ledger.write(entry)
+    server = server if server.address else _addressed(ports, entry)
+    ports.ledger.write(replace(entry, server_address=server.address))
+
+    ports.progress.step("First contact: the host key must be the one we made")
+    shell = ports.connector.connect(
+        server.address, user=LOGIN_USER, private_key=login_private, host_key=first_public, timeout=SSH_PATIENCE
+    )
+    port = 20_000 + secrets.randbelow(40_000)
+    try:
+        ports.progress.step("Applying the role tunnel_server, rotating the host key")
+        ports.library.converge(
+            shell, ("tunnel_server",), server_variables(code, port, expires), host="the tunnel server", timeout=300
+        )
+        keys = probes.read(shell, probes.server_keys(), timeout=30)
+    finally:
+        shell.close()
+    ports.progress.step("Second contact: under the server's own key")
+    shell = ports.connector.connect(
+        server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
+    )
+    address = f"[{server.address}]" if ":" in server.address else server.address
+    return Launched(server, shell, keys["ssh"], keys["wireguard"], f"{address}:{port}", port)
+
+
+def server_variables(code: Code, port: int, expires: datetime) -> dict[str, object]:
+    """Variables of the role tunnel_server, without the peer that it gets once the device has confirmed."""
+    return {
+        "tunnel_server_short": Names(code.tunnel).short,
+        "tunnel_server_address": str(addressing.server_address(code.network)),
+        "tunnel_server_device_address": str(addressing.device_address(code.network)),
+        "tunnel_server_session_port": addressing.SESSION_PORT,
+        "tunnel_server_port": port,
+        "tunnel_server_login_user": LOGIN_USER,
+        "tunnel_server_expires": int(expires.timestamp()),
+    }
+
+
+def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
+    def look() -> Server | None:
+        for server in ports.clouds[entry.cloud].servers():
+            if server.id == entry.server_id:
+                return server if server.address else None
+        raise CloudError("cloud.vanished", "the cloud no longer lists the server it made", next_step="Run `fab sweep`.")
+
+    return wait_for(look, what="an address for the tunnel server", seconds=SSH_PATIENCE, clock=ports.clock)
+
+
+def tunnel_of(server: Server) -> TunnelId | None:
+    """The tunnel a server says it is for; None when it carries no tag of ours."""
+    tag = server.tags.get("st-tunnel")
+    return TunnelId(tag) if tag else None

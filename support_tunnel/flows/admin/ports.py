@@ -1,0 +1,36 @@
+"""What an admin verb is given: every port it may call, and the settings it obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from support_tunnel.core.ports import Clock, Cloud, Connector, Door, Ledger, Mailbox, Progress, Vault
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.signer import SignerKey
+from support_tunnel.flows.library import Library
+
+__all__ = ["AdminPorts", "MailboxFor"]
+
+MailboxFor = Callable[[Secret[bytes] | None], Mailbox]
+"""A mailbox for this admin's token and, where one tunnel's content is wanted, the claim derived from its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPorts:
+    clock: Clock
+    mailbox_for: MailboxFor
+    clouds: Mapping[str, Cloud]
+    """By the names of the inventory."""
+    cloud: str
+    """The one that new servers come from."""
+    connector: Connector
+    door: Door
+    ledger: Ledger
+    vault: Vault
+    progress: Progress
+    library: Library
+    signer: Callable[[], SignerKey]
+    """Reads the admin's long-lived key when it is needed. Raises UsageError `signer.missing`."""
+    owner: str
+    """Who launches: a cloud tag, so that a sweep from another machine knows whose server it is."""

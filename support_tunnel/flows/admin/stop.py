@@ -1,0 +1,78 @@
+"""End a tunnel from the admin's side. Every step runs, also when one before it failed; the ledger goes last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from support_tunnel.core.errors import CloudError, HostError, MessageError, SupportTunnelError, WrongState
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.st1.control import Channel
+from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.record import CLAIM, load_channel, save_channel
+
+__all__ = ["stop"]
+
+FAREWELL = 5.0
+"""Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
+
+
+def stop(ports: AdminPorts, tunnel: TunnelId, *, say_stop: bool = True) -> None:
+    """Tell the device, destroy the server and prove it gone, erase the keys, forget the tunnel.
+
+    Raises CloudError when the server could not be proved gone: the ledger entry then stays, and `fab sweep` tries again.
+    """
+    entry = ports.ledger.read(tunnel)
+    if entry is not None and entry.stage != "stopping":
+        ports.ledger.write(replace(entry, stage="stopping"))
+    claim = ports.vault.get(tunnel, CLAIM)
+    if claim is not None:
+        _tell(ports, tunnel, ports.mailbox_for(claim), say_stop=say_stop)
+    if entry is not None:
+        _destroy(ports, tunnel, entry.cloud)
+    ports.vault.erase(tunnel)
+    ports.ledger.remove(tunnel)
+
+
+def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, *, say_stop: bool) -> None:
+    channel = load_channel(ports.vault, tunnel)
+    try:
+        if channel is not None and say_stop:
+            ports.progress.step("Telling the device")
+            blob = channel.send("stop", bytes(32))
+            save_channel(ports.vault, tunnel, channel)
+            mailbox.post(tunnel, "control-admin", blob)
+            deadline, seen = ports.clock.monotonic() + FAREWELL, 0
+            while (left := deadline - ports.clock.monotonic()) > 0:
+                for blob_ in mailbox.messages(tunnel, after=seen, wait=left):
+                    seen = blob_.number
+                    if blob_.slot == "control-device" and _is_stopped(channel, blob_.data):
+                        deadline = ports.clock.monotonic()
+        mailbox.close(tunnel)
+    except (HostError, WrongState) as away:
+        # A closed or unreachable mailbox must not keep the server alive; the device ends on its own clock.
+        ports.progress.note(f"The device could not be told: {away.message}.")
+    except SupportTunnelError as refused:
+        ports.progress.note(f"The API refused: {refused.message}.")
+
+
+def _is_stopped(channel: Channel, data: bytes) -> bool:
+    try:
+        return channel.receive(data).kind == "stopped"
+    except MessageError:
+        return False
+
+
+def _destroy(ports: AdminPorts, tunnel: TunnelId, cloud_name: str) -> None:
+    """By tag, not by the id in the ledger: a create whose answer was lost has no id there (2.16)."""
+    cloud = ports.clouds.get(cloud_name)
+    if cloud is None:
+        raise CloudError(
+            "cloud.unknown",
+            f"the server of tunnel {tunnel[:8]} is on cloud {cloud_name!r}, which the inventory no longer names",
+            next_step="Put the cloud back into the inventory and run `fab sweep`.",
+        )
+    ports.progress.step("Removing the tunnel server")
+    for server in cloud.servers():
+        if server.tags.get("st-tunnel") == tunnel:
+            cloud.destroy(server.id)

@@ -1,0 +1,69 @@
+"""Leave nothing behind: end what a killed tool began, and what is past its own stated expiry. An error deletes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from support_tunnel.core.errors import SupportTunnelError, WrongState
+from support_tunnel.core.names import TunnelId
+from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.stop import stop
+
+__all__ = ["Swept", "sweep"]
+
+
+@dataclass(slots=True)
+class Swept:
+    """What was done and what could not be: `failed` pairs a thing with the reason; the verb exits non-zero then."""
+
+    ended: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def sweep(ports: AdminPorts, *, dry_run: bool = False) -> Swept:
+    """Ours are: ledger entries nobody works on that never connected or are over, and servers with our tag past expiry."""
+    swept = Swept()
+    now = ports.clock.now()
+    for entry in ports.ledger.entries():
+        if entry.stage == "connected" and now < entry.expires:
+            swept.kept.append(f"tunnel {entry.tunnel[:8]} (connected until {entry.expires:%H:%M})")
+        else:
+            _end(ports, entry.tunnel, swept, dry_run=dry_run)
+    for tunnel in ports.vault.tunnels():
+        if ports.ledger.read(tunnel) is None and tunnel[:8] not in " ".join(swept.ended):
+            _end(ports, tunnel, swept, dry_run=dry_run)
+    for name, cloud in ports.clouds.items():
+        try:
+            servers = cloud.servers()
+        except SupportTunnelError as error:
+            swept.failed.append((f"cloud {name}", error.message))
+            continue
+        for server in servers:
+            expires = server.tags.get("st-expires", "")
+            if not expires.isdigit() or int(expires) > now.timestamp():
+                continue
+            label = f"server {server.name} ({name})"
+            try:
+                if not dry_run:
+                    cloud.destroy(server.id)
+                swept.ended.append(label)
+            except SupportTunnelError as error:
+                swept.failed.append((label, error.message))
+    return swept
+
+
+def _end(ports: AdminPorts, tunnel: TunnelId, swept: Swept, *, dry_run: bool) -> None:
+    label = f"tunnel {tunnel[:8]}"
+    try:
+        with ports.vault.hold(tunnel):
+            if not dry_run:
+                stop(ports, tunnel)
+            swept.ended.append(label)
+    except WrongState as error:
+        if error.code == "tunnel.busy":
+            swept.kept.append(f"{label} (a tool is working on it)")
+        else:
+            swept.failed.append((label, error.message))
+    except SupportTunnelError as error:
+        swept.failed.append((label, error.message))

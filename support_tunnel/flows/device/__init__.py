@@ -1,0 +1,1 @@
+"""The owner's verbs: request, admit, open, keep, end, clean up."""

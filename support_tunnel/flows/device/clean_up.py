@@ -1,0 +1,42 @@
+"""Find sessions that nobody watches any more and end them: after a killed tool, a power cut, a crash."""
+
+from __future__ import annotations
+
+from support_tunnel.core.errors import WrongState
+from support_tunnel.core.names import Names, TunnelId
+from support_tunnel.desired import probes
+from support_tunnel.flows.device.end_session import end_session, note_reason
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import load_record
+
+__all__ = ["clean_up", "known_tunnels"]
+
+
+def known_tunnels(ports: DevicePorts) -> list[TunnelId]:
+    """Every tunnel this device shows any trace of.
+
+    A trace gives 8 digits; where the vault no longer knows the rest, zeros stand for it: every name on the device is made
+    of the 8 alone.
+    """
+    whole = {tunnel[:8]: tunnel for tunnel in ports.vault.tunnels()}
+    shorts = probes.read(ports.shell, probes.traces(), timeout=20).get("short", "").split()
+    return [whole.get(short, TunnelId(short + "0" * 24)) for short in sorted({*shorts, *whole})]
+
+
+def clean_up(ports: DevicePorts) -> list[TunnelId]:
+    """End what is orphaned and return it; a session with a live keeper, or a tool at work on it, is left alone."""
+    ended = []
+    for tunnel in known_tunnels(ports):
+        if probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20).get("keeper") == "active":
+            record = load_record(ports.vault, tunnel)
+            if record is not None and record.stage == "active" and ports.clock.now() < record.until:
+                continue
+        try:
+            with ports.vault.hold(tunnel):
+                note_reason(ports, tunnel, "found without a keeper and cleaned up")
+                end_session(ports, tunnel)
+                ended.append(tunnel)
+        except WrongState as busy:
+            if busy.code != "tunnel.busy":
+                raise
+    return ended

@@ -1,0 +1,58 @@
+"""End a session: cut first, then put everything back, then tell the admin (2.13). Offline is fine, twice is fine."""
+
+from __future__ import annotations
+
+from support_tunnel.core.errors import HostError, WrongState
+from support_tunnel.core.names import Names, TunnelId
+from support_tunnel.core.secret import Secret
+from support_tunnel.desired import probes, undo_report, undo_script
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import Record, load_channel, load_record
+
+__all__ = ["end_session", "note_reason", "stop_session"]
+
+_REASON = "reason"
+
+
+def note_reason(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
+    """Say why the session is about to end; the first reason given stays."""
+    if ports.vault.get(tunnel, _REASON) is None and load_record(ports.vault, tunnel) is not None:
+        ports.vault.put(tunnel, _REASON, Secret(reason.encode()))
+
+
+def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
+    """Cut now, let the keeper's own ending run if there is one, and end whatever is left without it."""
+    names = Names(tunnel)
+    note_reason(ports, tunnel, reason)
+    ports.shell.run_script(probes.cut(names), timeout=20)
+    ports.shell.run_script(probes.stop_keeper(names), timeout=60)
+    end_session(ports, tunnel)
+
+
+def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
+    """Every step runs, also when one before it failed. Raises HostError `stop.leftovers` naming what is still there."""
+    names, record = Names(tunnel), load_record(ports.vault, tunnel)
+    ports.shell.run_script(probes.cut(names), timeout=20)
+    undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
+    ports.shell.run_script(probes.sweep_names(names), timeout=20)
+    if record is not None:
+        _tell(ports, tunnel, record)
+    ports.vault.erase(tunnel)
+    left = probes.read(ports.shell, probes.leftovers(names), timeout=20).get("left")
+    if left or undone.failed:
+        what = ", ".join([*(left or "").splitlines(), *(outcome.name for outcome in undone.failed)])
+        raise HostError("stop.leftovers", f"the session is cut, but this is left: {what}", next_step="Run `inv gc` again.")
+
+
+def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:
+    """Last log entry, and the sealed `stopped` for the admin; the API being away changes nothing here."""
+    reason = ports.vault.get(tunnel, _REASON)
+    words = reason.reveal().decode() if reason else "the tool or the time ended it"
+    head = ports.journal.append(tunnel, "ended", {"reason": words})
+    mailbox, channel = ports.mailbox_for(record.device_token), load_channel(ports.vault, tunnel)
+    try:
+        if channel is not None:
+            mailbox.post(tunnel, "control-device", channel.send("stopped", head))
+        mailbox.close(tunnel)
+    except (HostError, WrongState) as away:
+        ports.progress.note(f"The helper could not be told ({away.message}); this device is closed all the same.")

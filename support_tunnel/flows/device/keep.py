@@ -1,0 +1,69 @@
+"""Watch a running session: the earliest of three clocks, the admin's stop, and a sign of life with the log's head.
+
+It only watches and returns the reason; whoever started it ends the session (ExecStopPost of the keeper's unit).
+"""
+
+from __future__ import annotations
+
+from support_tunnel.core.errors import HostError, MessageError, SupportTunnelError, WrongState
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.st1.control import Channel
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import load_channel, load_record, save_channel
+
+__all__ = ["keep"]
+
+LOOK = 5.0
+"""Longest seconds between two looks at the clocks: a suspended machine that wakes late still ends within this."""
+
+SIGN_OF_LIFE = 30.0
+
+
+def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
+    """Block until the session must end; return why, in words for the log."""
+    record = load_record(ports.vault, tunnel)
+    channel = load_channel(ports.vault, tunnel)
+    if record is None or channel is None:
+        return "nothing to keep"
+    mailbox = ports.mailbox_for(record.device_token)
+    limit = ports.clock.monotonic() + (record.until - ports.clock.now()).total_seconds()
+    seen, next_sign = 0, ports.clock.monotonic() + SIGN_OF_LIFE
+    while True:
+        left = min(
+            limit - ports.clock.monotonic(),
+            record.boottime_limit - ports.clock.boottime(),
+            (record.until - ports.clock.now()).total_seconds(),
+        )
+        if left <= 0:
+            return "the time you allowed is over"
+        try:
+            for blob in mailbox.messages(tunnel, after=seen, wait=min(LOOK, left)):
+                seen = blob.number
+                if blob.slot == "control-admin" and _is_stop(channel, blob.data):
+                    return "the helper ended it"
+            if ports.clock.monotonic() >= next_sign:
+                next_sign = ports.clock.monotonic() + SIGN_OF_LIFE
+                _sign(ports, tunnel, mailbox, channel)
+        except WrongState:
+            # Closed or forgotten by the API: it may do that, and it may not end a session by it (2.1).
+            ports.clock.pause(min(LOOK, left))
+        except HostError:
+            ports.clock.pause(min(LOOK, left))
+
+
+def _is_stop(channel: Channel, data: bytes) -> bool:
+    try:
+        return channel.receive(data).kind == "stop"
+    except MessageError:
+        return False  # forged, replayed or reflected by the API: it changes nothing
+
+
+def _sign(ports: DevicePorts, tunnel: TunnelId, mailbox: Mailbox, channel: Channel) -> None:
+    blob = channel.send("ping", ports.journal.head(tunnel))
+    # The counter is on tmpfs before the message is out: it never goes back, whoever sends the next one.
+    save_channel(ports.vault, tunnel, channel)
+    try:
+        mailbox.post(tunnel, "control-device", blob)
+    except SupportTunnelError as unheard:
+        ports.progress.note(f"The API did not take a sign of life: {unheard.message}")

@@ -1,0 +1,98 @@
+"""Open the device to one admin. Takes a Consent: code that has none does not type-check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from support_tunnel.core import addressing
+from support_tunnel.core.consent import Consent
+from support_tunnel.core.names import Names
+from support_tunnel.core.st1.device import DeviceSession
+from support_tunnel.core.waiting import wait_for
+from support_tunnel.desired import probes
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import save_channel, save_record
+from support_tunnel.flows.device.request import Requested
+
+__all__ = ["Opened", "open_session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    until: datetime
+    user: str
+    handshake_seconds: float
+
+
+def open_session(
+    ports: DevicePorts,
+    requested: Requested,
+    session: DeviceSession,
+    consent: Consent,
+    *,
+    keeper: tuple[str, ...],
+    kex: tuple[str, ...],
+) -> Opened:
+    """Apply the device roles under an undo journal, start the keeper, wait for the handshake, and tell the admin.
+
+    `keeper` is the argument list that watches and ends this session; `kex` are the post-quantum key exchanges of this
+    device's sshd. Raises HostError when a step fails; the caller then ends the session.
+    """
+    tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
+    record = replace(
+        requested.record,
+        stage="opening",
+        until=consent.until,
+        boottime_limit=ports.clock.boottime() + (consent.until - ports.clock.now()).total_seconds(),
+        admin_name=consent.name,
+        admin_fingerprint=consent.fingerprint,
+        scope=str(consent.scope),
+    )
+    save_record(ports.vault, tunnel, record)
+    save_channel(ports.vault, tunnel, session.channel())
+    ports.library.converge(
+        ports.shell,
+        ("device_access", "device_tunnel"),
+        _variables(requested, session, consent, kex),
+        host="this device",
+        timeout=60,
+        undo=probes.undo_folder(names),
+    )
+    started = ports.clock.monotonic()
+    probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
+    wait_for(
+        lambda: probes.read(ports.shell, probes.handshake(names), timeout=10).get("handshake"),
+        what="WireGuard handshake with the tunnel server",
+        seconds=30,
+        clock=ports.clock,
+    )
+    waited = ports.clock.monotonic() - started
+    head = ports.journal.append(tunnel, "opened", {"user": names.user, "until": int(consent.until.timestamp())})
+    ready = session.ready(user=names.user, until=consent.until, path=0, log_head=head)
+    requested.mailbox.post(tunnel, "ready", ready)
+    ports.acquaintances.remember(consent.fingerprint, consent.name, ports.clock.now())
+    save_record(ports.vault, tunnel, replace(record, stage="active"))
+    return Opened(consent.until, names.user, waited)
+
+
+def _variables(
+    requested: Requested, session: DeviceSession, consent: Consent, kex: tuple[str, ...]
+) -> dict[str, object]:
+    names, network = Names(requested.code.tunnel), requested.code.network
+    path = session.answer.paths[0]
+    return {
+        "session_short": names.short,
+        "session_server_address": str(addressing.server_address(network)),
+        "session_device_address": str(addressing.device_address(network)),
+        "session_port": addressing.SESSION_PORT,
+        "device_tunnel_private_key": requested.wireguard_private,
+        "device_tunnel_psk": session.psk_base64,
+        "device_tunnel_server_public_key": path.wireguard_key,
+        "device_tunnel_server_endpoint": path.endpoint,
+        "device_access_host_key": requested.ssh_host_private,
+        "device_access_authorized_keys": list(session.answer.ssh_keys),
+        "device_access_expiry": consent.until.strftime("%Y%m%d%H%M%SZ"),
+        "device_access_seconds": session.answer.ttl,
+        "device_access_kex": list(kex),
+    }

@@ -1,0 +1,71 @@
+"""What the device keeps of a tunnel between processes: one JSON document in the vault, on tmpfs, gone with a reboot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Vault
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.control import Channel
+
+__all__ = ["Record", "load_channel", "load_record", "save_channel", "save_record"]
+
+_NAME = "tunnel"
+_CHANNEL = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`stage` only moves forward: requested, opening, active."""
+
+    stage: str
+    device_token: Secret[str]
+    requested: datetime
+    until: datetime
+    """Of the request while nobody has answered; of the session afterwards."""
+    boottime_limit: float = 0.0
+    """CLOCK_BOOTTIME second at which the session ends, suspended or not; 0 before there is one."""
+    admin_name: str = ""
+    admin_fingerprint: str = ""
+    scope: str = ""
+
+
+def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
+    fields = {
+        "stage": record.stage,
+        "device_token": record.device_token.reveal(),
+        "requested": record.requested.isoformat(),
+        "until": record.until.isoformat(),
+        "boottime_limit": record.boottime_limit,
+        "admin_name": record.admin_name,
+        "admin_fingerprint": record.admin_fingerprint,
+        "scope": record.scope,
+    }
+    vault.put(tunnel, _NAME, Secret(json.dumps(fields).encode()))
+
+
+def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
+    """None when there is none, or when a tool was killed before it was whole: then only names are left to go by."""
+    stored = vault.get(tunnel, _NAME)
+    if stored is None:
+        return None
+    fields = json.loads(stored.reveal())
+    return Record(
+        device_token=Secret(fields.pop("device_token")),
+        requested=datetime.fromisoformat(fields.pop("requested")).astimezone(UTC),
+        until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
+        **fields,
+    )
+
+
+def save_channel(vault: Vault, tunnel: TunnelId, channel: Channel) -> None:
+    """Keep the control channel apart from the record: the keeper moves its counters on while others read the record."""
+    vault.put(tunnel, _CHANNEL, channel.dump())
+
+
+def load_channel(vault: Vault, tunnel: TunnelId) -> Channel | None:
+    stored = vault.get(tunnel, _CHANNEL)
+    return Channel.load(stored) if stored else None

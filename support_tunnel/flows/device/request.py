@@ -1,0 +1,78 @@
+"""Ask for support: make the code and the offer, and put the offer into the mailbox. Grants nothing."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from support_tunnel.core import ssh_key, wireguard_key
+from support_tunnel.core.errors import WrongState
+from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.scope import Scope
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.device import DeviceOffer
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import Record, save_record
+
+__all__ = ["Requested", "Wish", "refuse_second", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the owner is ready to grant at most; `ttl` in seconds."""
+
+    scope: Scope
+    ttl: int
+    name: str
+    patience: int = 3600
+    """Seconds to wait for a helper before the request ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    code: Code
+    offer: DeviceOffer
+    mailbox: Mailbox
+    record: Record
+    wireguard_private: Secret[str]
+    ssh_host_private: Secret[str]
+
+
+def refuse_second(ports: DevicePorts) -> None:
+    """One request or session at a time. Raises WrongState `tunnel.active`."""
+    for tunnel in ports.vault.tunnels():
+        raise WrongState(
+            "tunnel.active",
+            f"this device already has a request or session ({tunnel[:8]})",
+            next_step="See it with `inv status`, end it with `inv stop`.",
+        )
+
+
+def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
+    """Offer what `wish` allows under `code`; raises what the mailbox raises."""
+    now = ports.clock.now()
+    wireguard_private, wireguard_public = wireguard_key.new_keypair()
+    host_private, host_public = ssh_key.new_keypair("support session")
+    offer = DeviceOffer.make(
+        code,
+        scope=wish.scope,
+        max_ttl=wish.ttl,
+        name=wish.name,
+        wireguard_public=wireguard_public,
+        ssh_host_key=host_public,
+        now=now,
+    )
+    record = Record(
+        stage="requested",
+        device_token=Secret(secrets.token_urlsafe(32)),
+        requested=now,
+        until=now + timedelta(seconds=wish.patience),
+    )
+    # Written before the API hears of it: a killed tool leaves enough to withdraw the request.
+    save_record(ports.vault, code.tunnel, record)
+    ports.journal.append(code.tunnel, "requested", {"scope": str(wish.scope), "ttl": wish.ttl})
+    mailbox = ports.mailbox_for(record.device_token)
+    mailbox.open(code.tunnel, offer.message, claim=code.claim, ttl=wish.patience + wish.ttl)
+    return Requested(code, offer, mailbox, record, wireguard_private, host_private)

@@ -1,0 +1,81 @@
+"""The owner's whole job in one verb: ask, wait, consent, open. Whatever interrupts it puts the device back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from support_tunnel.core.consent import Consent
+from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
+from support_tunnel.core.st1.code import Code
+from support_tunnel.desired import probes
+from support_tunnel.flows.device.admit import admit, await_answer
+from support_tunnel.flows.device.end_session import end_session, note_reason
+from support_tunnel.flows.device.open_session import Opened, open_session
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.request import Wish, refuse_second, request
+
+__all__ = ["Connected", "POST_QUANTUM_KEX", "request_and_connect", "usable_kex"]
+
+POST_QUANTUM_KEX = ("mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com")
+"""Hybrid key exchanges of OpenSSH: sntrup from 9.0, ML-KEM from 9.9 (2.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    consent: Consent
+    opened: Opened
+
+
+def request_and_connect(
+    ports: DevicePorts, wish: Wish, *, keeper: tuple[str, ...], hand_over: Callable[[Code], None]
+) -> Connected:
+    """Ask for support and open to the admin whom the owner accepts; `hand_over` shows the code once.
+
+    Raises ConsentRefused when the owner or their policy says no, HostError when a step fails. In every such case, and when
+    the process is interrupted, nothing of the request is left on the device.
+    """
+    kex = usable_kex(ports)
+    refuse_second(ports)
+    code = Code.generate()
+    tunnel = code.tunnel
+    with ports.vault.hold(tunnel):
+        try:
+            ports.progress.step("Asking for support")
+            requested = request(ports, wish, code)
+            hand_over(code)
+            ports.progress.step("Waiting for a helper to answer")
+            session = await_answer(ports, requested)
+            ports.progress.step(f"{session.answer.name} answers: checking, and asking for consent")
+            consent = admit(ports, requested, session)
+            ports.progress.step("Opening the tunnel")
+            opened = open_session(ports, requested, session, consent, keeper=keeper, kex=kex)
+        except BaseException as interrupted:
+            why = interrupted.message if isinstance(interrupted, SupportTunnelError) else "the tool was interrupted"
+            note_reason(ports, tunnel, why)
+            end_session(ports, tunnel)
+            raise
+    return Connected(consent, opened)
+
+
+def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
+    """Check that this device can hold a session at all; return the post-quantum key exchanges its ssh knows."""
+    found = probes.read(ports.shell, probes.capabilities(), timeout=20)
+    if found.get("uid") != "0":
+        raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
+    if missing := found.get("missing", "").split():
+        raise HostError(
+            "device.missing",
+            f"this device lacks: {', '.join(missing)}",
+            next_step="Install them (Debian: apt-get install wireguard-tools nftables openssh-server iproute2).",
+        )
+    if "systemd" not in found:
+        raise HostError("device.systemd", "this device does not run systemd; a session could not be ended safely without it")
+    kex = tuple(name for name in POST_QUANTUM_KEX if name in found.get("kex", "").split())
+    if not kex:
+        raise HostError(
+            "device.kex",
+            "the OpenSSH of this device knows no post-quantum key exchange (it needs 9.0 or later)",
+            next_step="Upgrade openssh-server.",
+        )
+    return kex
