@@ -1,0 +1,215 @@
+"""The life of a node: made, seen, rebooted, ended. Knows nothing of libcloud; `driver.py` translates.
+
+Order of things in `create`: the record first, then one effect after the other; `destroy` undoes any prefix of them. A maker
+holds its node's lock until it is done or dead, so whoever gets the lock knows that nobody is still adding to the node.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from support_tunnel.adapters.local_cloud import container, furnish, network, overlay, prerequisites
+from support_tunnel.adapters.local_cloud.images import IMAGES, Image, lower_of
+from support_tunnel.adapters.local_cloud.layout import CloudLayout, NodeLayout
+from support_tunnel.adapters.local_cloud.records import NodeRecord, load_record, locked, save_record
+from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.core.ports import Clock
+from support_tunnel.core.secret import Secret
+
+__all__ = ["NodeRequest", "NodeState", "NodeView", "Nodes"]
+
+
+class NodeState(Enum):
+    BOOTING = "booting"
+    READY = "ready"
+    """sshd listens, and cloud-init has done all of its user-data."""
+    OFF = "off"
+    BROKEN = "broken"
+    """Its maker died; only good for destroying."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRequest:
+    name: str
+    image: str = "debian-13"
+    size: str = "small"
+    user_data: str = ""
+    authorized_key: str = ""
+    host_key: Secret[str] | None = None
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    expires: int = 0
+    bind_ro: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    id: str
+    state: NodeState
+    record: NodeRecord | None
+    """None for a folder whose maker died before it wrote one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Every node of one local cloud."""
+
+    cloud: CloudLayout
+    clock: Clock
+
+    def create(self, request: NodeRequest) -> NodeRecord:
+        """Make and start a node; returns while it boots. Leaves nothing behind when it fails."""
+        image = _check(request)
+        self.cloud.make_root()
+        prerequisites.check(image, self.cloud.root)
+        lower = lower_of(image)
+        place = self.cloud.node(self.cloud.new_id())
+        try:
+            return self._make(request, image, lower, place)
+        except BaseException:
+            self.destroy(place.id)
+            raise
+
+    def views(self) -> list[NodeView]:
+        """All nodes as they are now, half-made ones included."""
+        found = [self._view(self.cloud.node(node_id)) for node_id in self.cloud.node_ids()]
+        return [view for view in found if view is not None]
+
+    def destroy(self, node_id: str) -> bool:
+        """End a node and everything of it; False when there was none. The last one takes the bridge along."""
+        place = self.cloud.node(node_id)
+        with locked(place.folder) as there:
+            if there:
+                container.end(place, self.clock)
+                network.disconnect(place)
+                overlay.unmount(place)
+                overlay.remove(place)
+        self._tidy()
+        return there
+
+    def reboot(self, node_id: str) -> None:
+        """Cut the power and start again; the node's disk stays."""
+        place = self.cloud.node(node_id)
+        with locked(place.folder) as there:
+            record = load_record(place) if there else None
+            if record is None or not record.made:
+                raise CloudError("cloud.unknown-node", f"there is no node {node_id} that could be rebooted")
+            container.end(place, self.clock)
+            container.boot(place, hostname=record.name, bind_ro=record.bind_ro)
+
+    def _make(self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout) -> NodeRecord:
+        self._allot(place)
+        with locked(place.folder):
+            record, wire = self._register(request, image, lower, place)
+            overlay.make_layers(place)
+            record = _furnish(request, record, lower, place)
+            overlay.mount(place, lower)
+            network.connect(self.cloud, place, record.address, wire)
+            container.boot(place, hostname=record.name, bind_ro=record.bind_ro)
+            record = dataclasses.replace(record, made=True)
+            save_record(place, record)
+        return record
+
+    def _allot(self, place: NodeLayout) -> None:
+        """Make the node's folder; under the cloud's lock, so that a last destroy cannot remove the cloud meanwhile."""
+        while True:
+            self.cloud.make_root()
+            with locked(self.cloud.root) as there:
+                if there:
+                    self.cloud.nodes.mkdir(mode=0o700, exist_ok=True)
+                    place.folder.mkdir(mode=0o700)
+                    return
+
+    def _register(
+        self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout
+    ) -> tuple[NodeRecord, ipaddress.IPv4Network]:
+        with locked(self.cloud.root):
+            wire = network.make_bridge(self.cloud)
+            record = NodeRecord(
+                id=place.id,
+                name=request.name,
+                image=image.id,
+                size=request.size,
+                address=self._free_address(wire),
+                lower=str(lower),
+                created=int(self.clock.now().timestamp()),
+                expires=request.expires,
+                tags=dict(request.tags),
+                bind_ro=tuple(str(path) for path in request.bind_ro),
+                cloud_init=bool(request.user_data),
+            )
+            save_record(place, record)
+        return record, wire
+
+    def _free_address(self, wire: ipaddress.IPv4Network) -> str:
+        records = [load_record(self.cloud.node(node_id)) for node_id in self.cloud.node_ids()]
+        taken = {record.address for record in records if record is not None} | {network.gateway(wire)}
+        for address in wire.hosts():
+            if str(address) not in taken:
+                return str(address)
+        raise CloudError("cloud.full", f"all addresses of {wire} are taken", next_step="Destroy some nodes first.")
+
+    def _view(self, place: NodeLayout) -> NodeView | None:
+        record = load_record(place)
+        if record is None:
+            return NodeView(place.id, NodeState.BROKEN, None) if place.folder.exists() else None
+        return NodeView(place.id, self._state(place, record), record)
+
+    def _state(self, place: NodeLayout, record: NodeRecord) -> NodeState:
+        if not record.made:
+            return NodeState.BROKEN
+        init = container.init_of(place)
+        if init is None:
+            return NodeState.BOOTING if container.members(place) else NodeState.OFF
+        if record.cloud_init and not (place.upper / "var/lib/cloud/data/result.json").exists():
+            return NodeState.BOOTING
+        return NodeState.READY if container.listens(init, 22) else NodeState.BOOTING
+
+    def _tidy(self) -> None:
+        """Remove what the cloud shares among its nodes once there are none."""
+        with locked(self.cloud.root) as there:
+            if there and not self.cloud.node_ids():
+                network.remove_bridge(self.cloud)
+                for left in self.cloud.root.glob("*.new"):
+                    left.unlink()
+                if self.cloud.nodes.exists():
+                    self.cloud.nodes.rmdir()
+                self.cloud.root.rmdir()
+
+
+def _furnish(request: NodeRequest, record: NodeRecord, lower: Path, place: NodeLayout) -> NodeRecord:
+    if record.image == "host":
+        furnish.furnish_host(place.upper, record.name)
+    else:
+        furnish.furnish_debian(place.upper, lower, record.name)
+    if record.cloud_init:
+        furnish.seed_cloud_init(
+            place.upper, lower,
+            node_id=record.id, name=record.name, authorized=request.authorized_key, user_data=request.user_data,
+        )  # fmt: skip
+        return record
+    line = furnish.install_keys(place.upper, lower, authorized=request.authorized_key, host_key=request.host_key)
+    return dataclasses.replace(record, host_key=line)
+
+
+def _check(request: NodeRequest) -> Image:
+    image = IMAGES.get(request.image)
+    if image is None:
+        known = ", ".join(IMAGES)
+        raise UsageError("cloud.image-unknown", f"the local cloud has no image {request.image!r}; it has {known}")
+    if request.user_data and not image.cloud_init:
+        raise UsageError("cloud.user-data", f"nodes of the image {image.id} run no cloud-init and take no user-data")
+    # It becomes a hostname, a line of /etc/hosts and an argument.
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", request.name):
+        raise UsageError(
+            "cloud.name", f"{request.name!r} is no host name: lower-case letters, digits and hyphens, 63 at most"
+        )
+    for path in request.bind_ro:
+        if not path.is_absolute() or not path.exists():
+            raise UsageError("cloud.bind", f"{path} cannot be shown in a node: it is no existing absolute path")
+    return image
