@@ -161,7 +161,7 @@ def test_a_clean_command_keeps_its_own_exit_code() -> None:
 
 
 def test_a_daemon_left_behind_is_named() -> None:
-    done = leftovers("sh", "-c", "setsid --fork sleep 31.25 >/dev/null")
+    done = leftovers("sh", "-c", "setsid --fork sleep 31.25 >/dev/null 2>&1")
     *_, line = done.stdout.splitlines()
     words = line.split()
     os.kill(int(words[3]), 9)
