@@ -1,0 +1,56 @@
+"""TLS to a server known by the hash of its certificate instead of by a certificate authority.
+
+The check sits inside the handshake of the very connection that will carry the request: there is no moment between looking
+at a certificate and using it, and a wrong server sees no byte of ours. It must not fall back to anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ssl
+from typing import Any
+
+from support_tunnel.core.errors import HostError, UsageError
+
+__all__ = ["parse_fingerprint", "pinned_context"]
+
+
+def parse_fingerprint(text: str) -> bytes:
+    """Accept SHA-256 in hex, with or without colons and a `sha256:` before it. Raises UsageError `api.fingerprint`."""
+    cleaned = text.strip().lower().removeprefix("sha256:").replace(":", "")
+    try:
+        digest = bytes.fromhex(cleaned)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise UsageError(
+            "api.fingerprint",
+            "a certificate fingerprint is SHA-256: 64 hex digits",
+            next_step="Copy the `fingerprint:` line that `fab api.serve` prints.",
+        )
+    return digest
+
+
+def pinned_context(sha256: bytes) -> ssl.SSLContext:
+    """Build a client context that completes a handshake with exactly one certificate. Connecting raises HostError `api.pin`."""
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, *args: Any, **kwargs: Any) -> None:
+            super().do_handshake(*args, **kwargs)
+            # The handshake proved that the peer holds the key of this certificate; what is left is whose it is.
+            shown = hashlib.sha256(self.getpeercert(binary_form=True) or b"").digest()
+            if not hmac.compare_digest(shown, sha256):
+                self.close()
+                raise HostError(
+                    "api.pin",
+                    "the API shows another certificate than the pinned one; somebody may be answering for the API",
+                    next_step="Ask the API's operator for its fingerprint by another way; do not just replace the pin.",
+                )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # no authority vouches for it; PinnedSocket is what verifies
+    context.sslsocket_class = PinnedSocket
+    return context
