@@ -23,6 +23,7 @@ __all__ = [
     "root_key",
     "sas_commitment",
     "sas_digits",
+    "session_key",
     "sha256",
     "transcript",
     "tunnel_id",
@@ -65,6 +66,11 @@ def claim(prk: bytes) -> bytes:
 def network(prk: bytes) -> ipaddress.IPv6Network:
     """The tunnel's /64 inside fd00::/8: nobody chooses addresses."""
     return ipaddress.IPv6Network((b"\xfd" + expand(prk, b"ula", length=7) + bytes(8), 64))
+
+
+def session_key(prk: bytes, agreed: bytes) -> bytes:
+    """prk2: needs the code and the key agreement; everything from M2 on hangs on it."""
+    return hmac.digest(prk, agreed, "sha256")
 
 
 def transcript(m1: bytes, m2: bytes) -> bytes:
