@@ -85,13 +85,13 @@ def shell_text(source: str) -> Iterator[int]:
             continue
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         given = [*node.args[:1], *(word.value for word in node.keywords if word.arg in {"command", "script"})]
-        shell = any(word.arg == "shell" and not is_false(word.value) for word in node.keywords)
+        shell = any(word.arg == "shell" and is_true(word.value) for word in node.keywords)
         if shell or (method in SHELLS and any(reaches_shell(argument, made) for argument in given)):
             yield node.lineno
 
 
-def is_false(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is False
+def is_true(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def test_no_assembled_text_reaches_a_shell_outside_desired() -> None:
@@ -127,6 +127,7 @@ def test_assembled_shell_text_is_found(source: str) -> None:
         "processes.run(['sh', '-c', 'exec \"$@\"', 'sh', path])",
         "processes.run(argv, stdin=f'table {name}'.encode())",
         "subprocess.run(['ls'], shell=False)",
+        "Ports(shell=LocalShell())",
     ],
 )
 def test_constant_commands_and_argument_lists_pass(source: str) -> None:
