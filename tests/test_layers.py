@@ -64,12 +64,11 @@ LAYERS = {
     ),
     "cli": layer(
         "core desired flows adapters api device",
-        "fabric invoke rich",
-        "parses, wires, prints; what it needs of another library belongs in an adapter",
+        "fabric invoke rich yaml",
+        "reads settings, wires, prints; what it needs of another library belongs in an adapter",
     ),
 }
 
-COMPUTES = {"core", "flows"}
 WORLD = words(
     "asyncio http logging multiprocessing os random shutil signal socket sqlite3 ssl subprocess "
     "tempfile threading time urllib"
