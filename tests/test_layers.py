@@ -1,4 +1,4 @@
-"""Imports point inward: the table of docs/architecture as rules over the AST, each with the reason a breaker reads.
+"""Imports point inward: the rule of each layer, checked over the AST, with the reason that its breaker reads.
 
 Reads source text only. It must not import the modules it judges, except in a child process.
 
