@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import subprocess  # noqa: TID251 - this is the module the ban points to
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.ports import Completed
 
-__all__ = ["environment", "interactive", "launch", "run"]
+__all__ = ["Streaming", "environment", "interactive", "launch", "run", "streaming"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -92,3 +93,42 @@ def launch(argv: Sequence[str | Path], *, output: Path, env: Mapping[str, str] |
         raise HostError("process.failed", f"{program} could not be started; its words are in {output}") from None
     finally:
         os.close(descriptor)
+
+
+class Streaming:
+    """A program whose stdout is read line by line while it runs; its stderr is kept for afterwards."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def line(self) -> str:
+        """The next line of stdout without its end; empty once the program has closed it."""
+        if self._process.stdout is None:
+            return ""
+        return self._process.stdout.readline().rstrip("\n")
+
+    def end(self, *, timeout: float) -> Completed:
+        """Wait for its end; what was not read yet is in the result. Raises HostError `process.timeout`."""
+        try:
+            stdout, stderr = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise HostError("process.timeout", f"a program did not end within {timeout:g} seconds") from None
+        return Completed(self._process.returncode, stdout, stderr)
+
+
+@contextmanager
+def streaming(argv: Sequence[str | Path]) -> Iterator[Streaming]:
+    """Start a program for the time of the `with`; it is killed if it still runs at its end."""
+    with subprocess.Popen(
+        [str(word) for word in argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment(),
+    ) as process:
+        try:
+            yield Streaming(process)
+        finally:
+            process.kill()

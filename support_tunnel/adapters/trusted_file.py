@@ -1,0 +1,31 @@
+"""Read a file that decides who may come in: only when root, or this user, owns it and nobody else can change it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from pathlib import Path
+
+from support_tunnel.core.errors import UsageError
+
+__all__ = ["read_trusted"]
+
+
+def read_trusted(path: Path) -> str:
+    """Return the text. Raises UsageError `file.*` naming the file and the command that repairs it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError("file.read", f"{path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        quoted = shlex.quote(str(path))
+        if found.st_uid not in (0, os.geteuid()):
+            raise UsageError("file.owner", f"{path} belongs to somebody else", next_step=f"Check it, then: chown root {quoted}")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise UsageError("file.mode", f"others can change {path}", next_step=f"Check it, then: chmod go-w {quoted}")
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError:
+            raise UsageError("file.content", f"{path} is not UTF-8 text") from None
