@@ -100,6 +100,28 @@ class PrivateFolder:
             self.path.rmdir()
 
     @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock file `name`, which is there only while held. Raises BlockingIOError while another holds it.
+
+        The kernel lets go when a process dies, however it dies; its file is then taken over by the next holder.
+        """
+        with self._opened() as folder:
+            while True:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if not _is_still(descriptor, name, folder):
+                        continue  # its holder removed it between our open and our lock: that lock guards nothing
+                    try:
+                        yield
+                    finally:
+                        _unlink(name, folder)
+                    return
+                finally:
+                    os.close(descriptor)
+
+    @contextmanager
     def _opened(self) -> Iterator[int]:
         """Yield a descriptor of the folder, checked after it was opened."""
         try:
@@ -139,6 +161,13 @@ def _not_plain(path: Path, kind: str) -> UsageError:
         f"{path} is not a plain {kind} (a symbolic link, perhaps)",
         next_step=f"Look at it and move it away: mv {shlex.quote(str(path))} {shlex.quote(str(path) + '.aside')}",
     )
+
+
+def _is_still(descriptor: int, name: str, folder: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def _overwrite(name: str, folder: int) -> None:

@@ -25,7 +25,7 @@ from support_tunnel.core.waiting import wait_for
 if TYPE_CHECKING:
     from fabric import Connection
 
-__all__ = ["POST_QUANTUM", "ServerShell", "connect_server"]
+__all__ = ["POST_QUANTUM", "ServerShell", "SshConnector", "connect_server"]
 
 POST_QUANTUM = ("mlkem768x25519-sha256",)
 """Post-quantum key exchanges that Paramiko speaks; OpenSSH has it since 9.9."""
@@ -136,6 +136,27 @@ def connect_server(
         ) from error
     connection.transport.set_keepalive(KEEPALIVE)
     return ServerShell(connection, clock=clock)
+
+
+class SshConnector:
+    """`ports.Connector`: `connect_server` with the clock and the policy of this process."""
+
+    def __init__(self, clock: Clock, *, allow_classical: bool = False) -> None:
+        self._clock = clock
+        self._allow_classical = allow_classical
+
+    def connect(
+        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+    ) -> ServerShell:
+        return connect_server(
+            address,
+            user=user,
+            private_key=private_key,
+            host_key=host_key,
+            timeout=timeout,
+            clock=self._clock,
+            allow_classical=self._allow_classical,
+        )
 
 
 def _connection(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from support_tunnel.adapters.private_files import PrivateFolder
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
 from support_tunnel.core.secret import Secret
 
@@ -28,9 +29,22 @@ class TmpfsVault:
     def __init__(self, folder: Path) -> None:
         self._root = PrivateFolder(folder, secret=True)
 
+    @contextmanager
+    def hold(self, tunnel: TunnelId) -> Iterator[None]:
+        self._make()
+        try:
+            # Beside the tunnel's folder, not in it: `erase` may run while it is held.
+            with self._root.lock(f".{parse_tunnel_id(tunnel)}.lock"):
+                yield
+        except BlockingIOError:
+            raise WrongState(
+                "tunnel.busy",
+                f"another command is working on tunnel {tunnel[:8]}",
+                next_step="Wait for it to end, then run this again.",
+            ) from None
+
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None:
-        self._root.make()
-        _require_memory(self._root.path)
+        self._make()
         folder = self._folder(tunnel)
         folder.make()
         folder.write(_checked(name), value.reveal())
@@ -47,6 +61,18 @@ class TmpfsVault:
 
     def erase(self, tunnel: TunnelId) -> None:
         self._folder(tunnel).erase()
+
+    def _make(self) -> None:
+        self._root.make()
+        self._check_medium()
+
+    def _check_medium(self) -> None:
+        if not _in_memory(self._root.path):
+            raise UsageError(
+                "vault.disk",
+                f"{self._root.path} is on a disk, and session secrets may lie in memory only",
+                next_step="Log in so that XDG_RUNTIME_DIR is set, or name a folder on a tmpfs.",
+            )
 
     def _folder(self, tunnel: TunnelId) -> PrivateFolder:
         return PrivateFolder(self._root.path / parse_tunnel_id(tunnel), secret=True)
@@ -67,15 +93,6 @@ def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"not a name for a vault entry: {name!r}")
     return name
-
-
-def _require_memory(folder: Path) -> None:
-    if not _in_memory(folder):
-        raise UsageError(
-            "vault.disk",
-            f"{folder} is on a disk, and session secrets may lie in memory only",
-            next_step="Log in so that XDG_RUNTIME_DIR is set, or name a folder on a tmpfs.",
-        )
 
 
 def _in_memory(folder: Path) -> bool:

@@ -38,6 +38,10 @@ class KeyPair:
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return cls(private=Secret(private), public=public)
 
+    def private_bytes(self) -> Secret[bytes]:
+        """The private half as a vault keeps it."""
+        return Secret(self.private.reveal().encode())
+
 
 @dataclass(frozen=True, slots=True)
 class LoopbackSshd:

@@ -1,0 +1,116 @@
+"""The way into a device's session: the system's own `ssh`, through the tunnel server (2.10, 2.11).
+
+By `ssh` and not by Paramiko, because older devices have only sntrup761, which Paramiko lacks. The private keys never
+leave this machine, the server only forwards bytes. Must not put a secret on a command line, and must not mistake what
+ssh says for what the device said.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support_tunnel.adapters import processes
+from support_tunnel.adapters.ssh_device import DEVICE, Files, Hop, key_exchanges, known_hosts, ssh_config
+from support_tunnel.adapters.ssh_failure import failure_of
+from support_tunnel.core.errors import HostError, UsageError, WrongState
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Completed, Hops, Vault
+from support_tunnel.core.secret import Secret
+
+__all__ = ["DEVICE_KEY", "SERVER_KEY", "SshDoor"]
+
+SERVER_KEY, DEVICE_KEY = "login-key", "session-key"
+"""Names in the vault of the private keys for the two hops (ports.Door)."""
+CONFIG, KNOWN_HOSTS, SERVER_LOG, DEVICE_LOG = "ssh-config", "ssh-known-hosts", "ssh-server-log", "ssh-device-log"
+SSH_FAILED = 255
+CUT = " closed by remote host.\r\n"
+"""The one failure ssh tells on stderr and not in its log (clientloop.c); a device that forges it says the same of itself."""
+NO_DEADLINE = 24 * 3600.0
+"""Seconds; no tunnel lives longer (2.5)."""
+
+
+class SshDoor:
+    """`ports.Door`. Each `fab` call is a process of its own: what `prepare` wrote into the vault is all that it knows."""
+
+    def __init__(self, vault: Vault, *, allow_classical: bool = False, server_port: int = 22) -> None:
+        self._vault = vault
+        self._allow_classical = allow_classical
+        self._server_port = server_port
+
+    def prepare(self, tunnel: TunnelId, hops: Hops) -> None:
+        """Raises HostError `ssh.kex`, and UsageError `ssh.value` for what cannot stand in an ssh configuration."""
+        path = self._vault.path
+        kex = key_exchanges(allow_classical=self._allow_classical)
+        try:
+            server = Hop(
+                hops.server_address,
+                hops.server_user,
+                hops.server_host_key,
+                identity_file=path(tunnel, SERVER_KEY),
+                port=self._server_port,
+            )
+            device = Hop(
+                hops.device_address,
+                hops.device_user,
+                hops.device_host_key,
+                identity_file=path(tunnel, DEVICE_KEY),
+                port=hops.device_port,
+            )
+            config = ssh_config(server=server, device=device, files=self._files(tunnel), kex=kex)
+        except ValueError as error:
+            raise UsageError(
+                "ssh.value",
+                str(error),
+                next_step="If it is the folder of the vault: name one without special characters.",
+            ) from error
+        for log in (SERVER_LOG, DEVICE_LOG):
+            self._vault.put(tunnel, log, Secret(b""))  # made by us, so that they are 0600 whatever the umask
+        self._vault.put(tunnel, KNOWN_HOSTS, Secret(known_hosts(server=server, device=device).encode()))
+        self._vault.put(tunnel, CONFIG, Secret(config.encode()))
+
+    def command(self, tunnel: TunnelId, command: str, *, timeout: float | None) -> Completed:
+        """Raises HostError `ssh.*`, `host.lost`, `process.timeout`; WrongState `tunnel.door` before `prepare`."""
+        argv, before = self._argv(tunnel, "-T", command), self._logged(tunnel)
+        ended = processes.run(argv, timeout=timeout or NO_DEADLINE, accept=None)
+        self._refuse_failure(tunnel, ended.status, before)
+        if ended.status == SSH_FAILED and ended.stderr.endswith(CUT):
+            raise HostError("host.lost", "the connection to the device was lost", next_step="Run the command again.")
+        return ended
+
+    def terminal(self, tunnel: TunnelId) -> int:
+        """Give this terminal to a shell on the device. Raises as `command`."""
+        argv, before = self._argv(tunnel, "-t"), self._logged(tunnel)
+        status = processes.interactive(argv)
+        self._refuse_failure(tunnel, status, before)
+        return status
+
+    def _files(self, tunnel: TunnelId) -> Files:
+        return Files(*(self._vault.path(tunnel, name) for name in (CONFIG, KNOWN_HOSTS, SERVER_LOG, DEVICE_LOG)))
+
+    def _argv(self, tunnel: TunnelId, terminal: str, *command: str) -> list[str]:
+        if self._vault.get(tunnel, CONFIG) is None:
+            raise WrongState(
+                "tunnel.door",
+                "this machine holds no way to the device of this tunnel",
+                next_step="Run this where the tunnel was answered; `fab list` shows the tunnels of this machine.",
+            )
+        files = self._files(tunnel)
+        return ["ssh", "-F", files.config, "-E", files.device_log, terminal, DEVICE, "--", *command]
+
+    def _logged(self, tunnel: TunnelId) -> tuple[int, int]:
+        files = self._files(tunnel)
+        return Path(files.server_log).stat().st_size, Path(files.device_log).stat().st_size
+
+    def _refuse_failure(self, tunnel: TunnelId, status: int, before: tuple[int, int]) -> None:
+        """Raise when ssh itself failed: it ends with 255 as a command may, but only ssh writes to its logs.
+
+        The server's log first: when that hop fails, the one to the device has nothing but a consequence to tell.
+        """
+        if status != SSH_FAILED:
+            return
+        files = self._files(tunnel)
+        logs = ((files.server_log, "tunnel server"), (files.device_log, "device"))
+        for (log, hop), seen in zip(logs, before, strict=True):
+            said = Path(log).read_bytes()[seen:].decode(errors="replace")
+            if failure := failure_of(said, hop=hop):
+                raise failure
