@@ -37,10 +37,9 @@ def verb(
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly."""
 
     def wrap(function: Callable[..., None]) -> Task[Any]:
-        made = task(
-            name=name or None, help=dict(help or {}), positional=list(positional), aliases=aliases, auto_shortflags=True
-        )(boundary(function))
-        return made  # type: ignore[no-any-return]  # invoke's task() is untyped
+        return task(name=name or None, help=dict(help or {}), positional=list(positional), aliases=aliases)(
+            boundary(function)
+        )
 
     return wrap
 

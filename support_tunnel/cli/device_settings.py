@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from support_tunnel.adapters.private_files import read_trusted
+from support_tunnel.adapters.trusted_file import read_trusted
 from support_tunnel.cli import paths
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError

@@ -35,16 +35,19 @@ def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     def mailbox_for(token: Secret[str]) -> Mailbox:
         from support_tunnel.adapters.mailbox_http import HttpMailbox
 
-        mailbox = HttpMailbox(settings.api, fingerprint=settings.api_fingerprint or None, device_token=token)
+        mailbox = HttpMailbox(
+            settings.api, clock=clock, fingerprint=settings.api_fingerprint or None, device_token=token
+        )
         return wrapped("mailbox", mailbox)
 
+    vault = TmpfsVault(paths.DEVICE_VAULT)
     return DevicePorts(
         clock=clock,
         shell=wrapped("shell", LocalShell()),
         mailbox_for=mailbox_for,
-        vault=wrapped("vault", TmpfsVault(paths.DEVICE_VAULT)),
-        journal=wrapped("journal", DiskJournal(paths.DEVICE_LOG, clock)),
-        acquaintances=wrapped("acquaintances", DiskAcquaintances(paths.DEVICE_STATE / "admins.json")),
+        vault=wrapped("vault", vault),
+        journal=wrapped("journal", DiskJournal(paths.DEVICE_LOG, vault, clock)),
+        acquaintances=wrapped("acquaintances", DiskAcquaintances(paths.DEVICE_STATE)),
         prompt=wrapped("prompt", TerminalPrompt()),
         progress=progress_for(sys.stderr),
         library=paths.library(),

@@ -281,12 +281,12 @@ class Vault(Protocol):
 class Journal(Protocol):
     """The session's audit log on the device: a hash chain (2.14), one file a tunnel, outside the session's reach."""
 
-    def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> bytes:
-        """Write one line through to disk and return the new head (32 bytes)."""
+    def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> str:
+        """Write one line through to disk and return the new head (64 hex digits)."""
         ...
 
-    def head(self, tunnel: TunnelId) -> bytes:
-        """Head of the chain; 32 zero bytes for an empty log."""
+    def head(self, tunnel: TunnelId) -> str:
+        """Head of the chain, 64 hex digits."""
         ...
 
 

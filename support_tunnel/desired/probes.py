@@ -24,6 +24,7 @@ __all__ = [
     "session_state",
     "start_keeper",
     "stop_keeper",
+    "sweep_names",
     "traces",
     "undo_folder",
 ]
@@ -57,8 +58,8 @@ def server_keys() -> Secret[str]:
     """Keys `ssh` and `wireguard`: the public halves of what the tunnel server made for itself."""
     return Secret(
         r"""set -eu
-printf 'ssh\t%s\n' "$(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key_tunnel.pub)"
-printf 'wireguard\t%s\n' "$(wg pubkey </etc/wireguard/st0.key)"
+printf 'ssh\t%s\n' "$(cut -d' ' -f1,2 /etc/ssh/support_tunnel_host_key.pub)"
+printf 'wireguard\t%s\n' "$(cat /etc/wireguard/st0.pub)"
 """
     )
 
@@ -92,7 +93,8 @@ def start_keeper(names: Names, command: Sequence[str]) -> Secret[str]:
     """Start the unit that outlives the session's and cleans up after it, however either of them ends.
 
     `command` is called with `keep TUNNEL` to watch and with `end TUNNEL` from ExecStopPost: systemd runs that when the
-    keeper exits, crashes, is killed or is stopped, and BindsTo stops the keeper when the session's unit goes.
+    keeper exits, crashes, is killed or is stopped, and BindsTo stops the keeper when the session's unit goes. Not After=: in
+    `systemctl stop 'st-*'` the session's stop would then wait for the keeper's, whose ending waits for the session's.
     """
     keep = shlex.join([*command, "keep", names.tunnel])
     end = shlex.join([*command, "end", names.tunnel])
@@ -100,19 +102,15 @@ def start_keeper(names: Names, command: Sequence[str]) -> Secret[str]:
         rf"""set -eu
 systemctl is-active --quiet {names.keeper_unit} && exit 0
 systemd-run --quiet --collect --unit={names.keeper_unit} --description='support-tunnel keeper {names.short}' \
-    -p BindsTo={names.session_unit} -p After={names.session_unit} -p TimeoutStopSec=5 -p UMask=0077 -p LimitCORE=0 \
+    -p BindsTo={names.session_unit} -p KillSignal=SIGKILL -p TimeoutStopSec=60 -p UMask=0077 -p LimitCORE=0 \
     -p ExecStopPost={shlex.quote(end)} {keep}
 """
     )
 
 
 def stop_keeper(names: Names) -> Secret[str]:
-    """Stop the keeper and wait for its ExecStopPost; nothing to do when it is gone."""
-    return Secret(
-        rf"""systemctl is-active --quiet {names.keeper_unit} || exit 0
-systemctl stop {names.keeper_unit}
-"""
-    )
+    """Stop the keeper and wait for its ExecStopPost, also when that runs already; nothing to do when it is gone."""
+    return Secret(f"systemctl stop {names.keeper_unit} 2>/dev/null\nexit 0\n")
 
 
 def session_state(names: Names) -> Secret[str]:
@@ -143,6 +141,7 @@ fi
 systemctl stop {names.session_unit} {names.tunnel_unit} 2>/dev/null
 systemctl reset-failed {names.session_unit} {names.tunnel_unit} 2>/dev/null
 nft delete table inet {names.interface} 2>/dev/null
+nft delete table inet {names.interface}-account 2>/dev/null
 exit 0
 """
     )
@@ -166,7 +165,9 @@ def leftovers(names: Names) -> Secret[str]:
     return Secret(
         rf"""left() {{ printf 'left\t%s\n' "$1"; }}
 ip link show {names.interface} >/dev/null 2>&1 && left 'interface {names.interface}'
-nft list table inet {names.interface} >/dev/null 2>&1 && left 'nft table {names.interface}'
+for table in {names.interface} {names.interface}-account; do
+    nft list table inet "$table" >/dev/null 2>&1 && left "nft table $table"
+done
 getent passwd {names.user} >/dev/null && left 'account {names.user}'
 getent group {names.user} >/dev/null && left 'group {names.user}'
 pgrep -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'

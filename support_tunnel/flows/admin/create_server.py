@@ -13,7 +13,7 @@ from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.messages import Path as TunnelPath
+from support_tunnel.core.st1.payloads import Path as TunnelPath
 from support_tunnel.flows.admin.launch import LOGIN_USER, Launched, launch, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, SESSION_KEY, STATE, save_channel
@@ -77,7 +77,7 @@ def create_server(
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
                 ports.vault.put(tunnel, SESSION_KEY, Secret(session_private.reveal().encode()))
                 session = offer.answer(
-                    paths=(TunnelPath.wireguard(launched.endpoint, launched.wireguard_public),),
+                    paths=(TunnelPath(launched.endpoint, launched.wireguard_public),),
                     ssh_keys=(session_public,),
                     scope=offer.offer.scope,
                     ttl=ttl,
@@ -108,7 +108,7 @@ def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:
         )
     for blob in blobs:
         if blob.slot == "offer":
-            return AdminOffer.open(code, blob.data, now=ports.clock.now())
+            return AdminOffer.open(code, blob.data)
     raise WrongState("tunnel.unknown", "the API holds no offer under this code", next_step="Ask the owner for a new code.")
 
 
@@ -140,9 +140,9 @@ def _answer(
     ports.library.converge(
         launched.shell,
         ("tunnel_server",),
-        server_variables(code, launched.wireguard_port, entry.expires)
+        server_variables(code, launched.wireguard_port, launched.expires, launched.lifetime)
         | {
-            "tunnel_server_peer_public_key": session.offer.wireguard_key,
+            "tunnel_server_peer_public_key": session.offer.wireguard_public,
             "tunnel_server_peer_psk": session.psk_base64,
         },
         host="the tunnel server",

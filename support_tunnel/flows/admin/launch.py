@@ -36,6 +36,9 @@ class Launched:
     wireguard_public: str
     endpoint: str
     wireguard_port: int
+    expires: datetime
+    lifetime: int
+    """Seconds, for the timer that no wrong clock can stretch."""
 
 
 def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
@@ -47,6 +50,7 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     ports.progress.step(f"Launching the tunnel server ({entry.cloud})")
     cloud = ports.clouds[entry.cloud]
     expires = entry.expires + MARGIN
+    lifetime = int((expires - entry.created).total_seconds())
     server = cloud.create(
         ServerSpec(
             name=names.server,
@@ -75,7 +79,7 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
         ports.library.converge(
-            shell, ("tunnel_server",), server_variables(code, port, expires), host="the tunnel server", timeout=300
+            shell, ("tunnel_server",), server_variables(code, port, expires, lifetime), host="the tunnel server", timeout=300
         )
         keys = probes.read(shell, probes.server_keys(), timeout=30)
     finally:
@@ -85,10 +89,10 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
         server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
     )
     address = f"[{server.address}]" if ":" in server.address else server.address
-    return Launched(server, shell, keys["ssh"], keys["wireguard"], f"{address}:{port}", port)
+    return Launched(server, shell, keys["ssh"], keys["wireguard"], f"{address}:{port}", port, expires, lifetime)
 
 
-def server_variables(code: Code, port: int, expires: datetime) -> dict[str, object]:
+def server_variables(code: Code, port: int, expires: datetime, lifetime: int) -> dict[str, object]:
     """Variables of the role tunnel_server, without the peer that it gets once the device has confirmed."""
     return {
         "tunnel_server_short": Names(code.tunnel).short,
@@ -98,6 +102,7 @@ def server_variables(code: Code, port: int, expires: datetime) -> dict[str, obje
         "tunnel_server_port": port,
         "tunnel_server_login_user": LOGIN_USER,
         "tunnel_server_expires": int(expires.timestamp()),
+        "tunnel_server_lifetime_seconds": lifetime,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from support_tunnel.core.ports import Clock, Cloud, Connector, Door, Ledger, Mailbox, Progress, Vault
 from support_tunnel.core.secret import Secret
-from support_tunnel.core.st1.signer import SignerKey
+from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.library import Library
 
 __all__ = ["AdminPorts", "MailboxFor"]
@@ -30,7 +30,7 @@ class AdminPorts:
     vault: Vault
     progress: Progress
     library: Library
-    signer: Callable[[], SignerKey]
+    signer: Callable[[], Signer]
     """Reads the admin's long-lived key when it is needed. Raises UsageError `signer.missing`."""
     owner: str
     """Who launches: a cloud tag, so that a sweep from another machine knows whose server it is."""

@@ -13,6 +13,9 @@ from support_tunnel.flows.admin.record import CLAIM, load_channel, save_channel
 
 __all__ = ["stop"]
 
+NO_LOG = "0" * 64
+"""Head of an audit log that this side does not keep yet."""
+
 FAREWELL = 5.0
 """Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
 
@@ -39,7 +42,7 @@ def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, *, say_stop: bo
     try:
         if channel is not None and say_stop:
             ports.progress.step("Telling the device")
-            blob = channel.send("stop", bytes(32))
+            blob = channel.send("stop", NO_LOG, now=ports.clock.now())
             save_channel(ports.vault, tunnel, channel)
             mailbox.post(tunnel, "control-admin", blob)
             deadline, seen = ports.clock.monotonic() + FAREWELL, 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from support_tunnel.core.consent import Consent, consent_text
+from support_tunnel.core.consent import Consent, by_owner, consent_text
 from support_tunnel.core.errors import ConsentRefused, MessageError
 from support_tunnel.core.st1.device import DeviceSession
+from support_tunnel.core.states import DeviceState
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Requested
 
@@ -31,9 +30,9 @@ def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
             if blob.slot != "answer":
                 continue
             try:
-                return requested.offer.open_answer(blob.data, trust=ports.trust)
+                return requested.offer.open_answer(blob.data, trust=ports.trust, now=ports.clock.now())
             except MessageError as refused:
-                if requested.offer.answered:
+                if requested.offer.state is not DeviceState.OFFERED:
                     ports.journal.append(tunnel, "answer-refused", {"code": refused.code})
                     raise
                 ports.journal.append(tunnel, "answer-unopened", {"code": refused.code})
@@ -47,9 +46,7 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
     """Confirm the keys to the admin, then get the owner's consent: from their policy file, or typed here."""
     tunnel = requested.code.tunnel
     requested.mailbox.post(tunnel, "confirm", session.confirm(ports.clock.now()))
-    until = ports.clock.now() + timedelta(seconds=session.answer.ttl)
-    decided = ports.policy.decide(session, tunnel=tunnel, until=until) if ports.policy else None
-    consent = decided or _ask(ports, requested, session)
+    consent = (ports.policy.decide(session) if ports.policy else None) or _ask(ports, session)
     ports.journal.append(
         tunnel,
         "consented",
@@ -57,39 +54,39 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
             "how": consent.how,
             "admin": consent.name,
             "fingerprint": consent.fingerprint,
-            "scope": str(consent.scope),
+            "scope": consent.scope.level,
             "until": int(consent.until.timestamp()),
         },
     )
     return consent
 
 
-def _ask(ports: DevicePorts, requested: Requested, session: DeviceSession) -> Consent:
-    prompt, tunnel = ports.prompt, requested.code.tunnel
-    until = ports.clock.now() + timedelta(seconds=session.answer.ttl)
+def _ask(ports: DevicePorts, session: DeviceSession) -> Consent:
+    ports.progress.end()
     met = ports.acquaintances.met(session.signer.fingerprint)
-    prompt.show(consent_text(session, device=requested.offer.name, until=until, met_times=met.times, met_last=met.last))
-    how = _digits(ports, session)
-    said = prompt.ask("Let them in? Type yes to open, anything else to refuse:", timeout=OWNER_PATIENCE)
+    ports.prompt.show(consent_text(session, met_before=met.times, last_met=met.last))
+    skipped = _digits_skipped(ports, session)
+    said = ports.prompt.ask("Let them in? Type yes to open, anything else to refuse:", timeout=OWNER_PATIENCE)
     if said.strip().lower() != "yes":
-        ports.journal.append(tunnel, "declined", {"fingerprint": session.signer.fingerprint})
-        raise ConsentRefused("consent.declined", "you refused; nothing was opened", next_step="Nothing more to do.")
-    # The clock starts at the yes, not at the question: thinking time is not taken from the session.
-    until = ports.clock.now() + timedelta(seconds=session.answer.ttl)
-    return Consent.given(session, tunnel=tunnel, until=until, how=how)
+        raise _declined()
+    return by_owner(session, digits_skipped=skipped)
 
 
-def _digits(ports: DevicePorts, session: DeviceSession) -> str:
+def _declined() -> ConsentRefused:
+    return ConsentRefused("consent.declined", "you refused; nothing was opened", next_step="Nothing more to do.")
+
+
+def _digits_skipped(ports: DevicePorts, session: DeviceSession) -> bool:
     while True:
         typed = ports.prompt.ask("Six digits that the helper reads to you (or skip, or no):", timeout=OWNER_PATIENCE)
         word = typed.strip().lower()
         if word == "no":
-            raise ConsentRefused("consent.declined", "you refused; nothing was opened", next_step="Nothing more to do.")
+            raise _declined()
         if word == "skip":
             ports.prompt.show(
                 "Without the digits, anybody who got hold of the code could be the one who is asking. The log will say so."
             )
-            return "digits skipped"
+            return True
         if session.digits_match(typed):
-            return "typed"
+            return False
         ports.prompt.show("Those are not the digits. Ask the helper to read them again.")

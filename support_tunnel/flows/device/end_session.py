@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from support_tunnel.core.errors import HostError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, load_channel, load_record
@@ -21,12 +24,34 @@ def note_reason(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
 
 
 def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
-    """Cut now, let the keeper's own ending run if there is one, and end whatever is left without it."""
+    """Cut now, let the keeper's own ending run if there is one, and end whatever is left without it.
+
+    A tool that is still waiting for an answer holds the tunnel: closing its mailbox makes it let go and clean up itself.
+    """
     names = Names(tunnel)
     note_reason(ports, tunnel, reason)
     ports.shell.run_script(probes.cut(names), timeout=20)
-    ports.shell.run_script(probes.stop_keeper(names), timeout=60)
-    end_session(ports, tunnel)
+    ports.shell.run_script(probes.stop_keeper(names), timeout=90)
+    wait_for(
+        lambda: _ended(ports, tunnel),
+        what="the other tool that works on this request (end it with Ctrl-C)",
+        seconds=15,
+        clock=ports.clock,
+    )
+
+
+def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
+    try:
+        with ports.vault.hold(tunnel):
+            end_session(ports, tunnel)
+            return True
+    except WrongState as busy:
+        if busy.code != "tunnel.busy":
+            raise
+    if record := load_record(ports.vault, tunnel):
+        with suppress(HostError, WrongState):
+            ports.mailbox_for(record.device_token).close(tunnel)
+    return None
 
 
 def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
@@ -52,7 +77,7 @@ def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:
     mailbox, channel = ports.mailbox_for(record.device_token), load_channel(ports.vault, tunnel)
     try:
         if channel is not None:
-            mailbox.post(tunnel, "control-device", channel.send("stopped", head))
+            mailbox.post(tunnel, "control-device", channel.send("stopped", head, now=ports.clock.now()))
         mailbox.close(tunnel)
     except (HostError, WrongState) as away:
         ports.progress.note(f"The helper could not be told ({away.message}); this device is closed all the same.")

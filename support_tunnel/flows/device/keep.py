@@ -60,7 +60,7 @@ def _is_stop(channel: Channel, data: bytes) -> bool:
 
 
 def _sign(ports: DevicePorts, tunnel: TunnelId, mailbox: Mailbox, channel: Channel) -> None:
-    blob = channel.send("ping", ports.journal.head(tunnel))
+    blob = channel.send("ping", ports.journal.head(tunnel), now=ports.clock.now())
     # The counter is on tmpfs before the message is out: it never goes back, whoever sends the next one.
     save_channel(ports.vault, tunnel, channel)
     try:

@@ -47,13 +47,13 @@ def open_session(
         boottime_limit=ports.clock.boottime() + (consent.until - ports.clock.now()).total_seconds(),
         admin_name=consent.name,
         admin_fingerprint=consent.fingerprint,
-        scope=str(consent.scope),
+        scope=consent.scope.level,
     )
     save_record(ports.vault, tunnel, record)
     save_channel(ports.vault, tunnel, session.channel())
     ports.library.converge(
         ports.shell,
-        ("device_access", "device_tunnel"),
+        ("device_tunnel", "device_access"),
         _variables(requested, session, consent, kex),
         host="this device",
         timeout=60,
@@ -69,7 +69,7 @@ def open_session(
     )
     waited = ports.clock.monotonic() - started
     head = ports.journal.append(tunnel, "opened", {"user": names.user, "until": int(consent.until.timestamp())})
-    ready = session.ready(user=names.user, until=consent.until, path=0, log_head=head)
+    ready = session.ready(consent=consent, user=names.user, until=consent.until, path=0, log_head=head)
     requested.mailbox.post(tunnel, "ready", ready)
     ports.acquaintances.remember(consent.fingerprint, consent.name, ports.clock.now())
     save_record(ports.vault, tunnel, replace(record, stage="active"))
@@ -88,7 +88,7 @@ def _variables(
         "session_port": addressing.SESSION_PORT,
         "device_tunnel_private_key": requested.wireguard_private,
         "device_tunnel_psk": session.psk_base64,
-        "device_tunnel_server_public_key": path.wireguard_key,
+        "device_tunnel_server_public_key": path.wireguard_public,
         "device_tunnel_server_endpoint": path.endpoint,
         "device_access_host_key": requested.ssh_host_private,
         "device_access_authorized_keys": list(session.answer.ssh_keys),

@@ -1,0 +1,109 @@
+"""Settings of the admin's side, lowest to highest: inventory/group_vars/all.yml, SUPPORT_TUNNEL_* of the environment, flags.
+
+The inventory is Ansible's own format, so its values sit under one key, `support_tunnel`. A secret is never a value here: it
+is `file:PATH`, `env:NAME` or `cmd:PROGRAM ...`, and is read when it is needed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import yaml
+
+from support_tunnel.cli import paths
+from support_tunnel.core.errors import UsageError
+
+__all__ = ["AdminSettings", "load_admin_settings"]
+
+INVENTORY = paths.REPOSITORY / "inventory" / "group_vars" / "all.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    api: str = ""
+    """URL of the mailbox."""
+    api_fingerprint: str = ""
+    """SHA-256 of its certificate, where no public CA vouches for it."""
+    token: str = "file:~/.config/support_tunnel/token"
+    """Where this admin's API token is."""
+    signer: str = "~/.config/support_tunnel/signer_ed25519"
+    """The long-lived key that owners recognise (`fab key.create`)."""
+    name: str = ""
+    """How owners see this admin; default: the login name."""
+    cloud: str = "local"
+    """Where new tunnel servers come from: one of `clouds`."""
+    clouds: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"local": {}})
+    """Clouds by name with what their driver needs to know; only those named here are swept."""
+    state: str = "~/.local/state/support_tunnel"
+    """The ledger."""
+    runtime: str = ""
+    """Session secrets, on tmpfs; default: the user's runtime folder."""
+    refuse_code_on_argv: bool = False
+    """Refuse a code given as an argument instead of warning."""
+
+    @property
+    def display_name(self) -> str:
+        return self.name or getpass.getuser()
+
+    def path(self, value: str) -> Path:
+        return Path(value).expanduser()
+
+
+def load_admin_settings(environ: Mapping[str, str], *, inventory: Path = INVENTORY, **flags: str) -> AdminSettings:
+    """Raises UsageError `config.*` naming the path of the value that is wrong."""
+    settings = AdminSettings()
+    if inventory.exists():
+        settings = _merged(settings, _section(inventory), f"{inventory.name}: support_tunnel")
+    names = [known.name for known in fields(AdminSettings) if known.name != "clouds"]
+    given = {name: environ[variable] for name in names if (variable := f"SUPPORT_TUNNEL_{name.upper()}") in environ}
+    settings = _merged(settings, given, "environment")
+    return _merged(settings, {key: value for key, value in flags.items() if value}, "flags")
+
+
+def _section(inventory: Path) -> Mapping[str, object]:
+    try:
+        document = yaml.safe_load(inventory.read_text())
+    except yaml.YAMLError as error:
+        raise UsageError("config.syntax", f"{inventory}: {str(error).splitlines()[0]}") from None
+    section = (document or {}).get("support_tunnel") or {}
+    if not isinstance(section, dict):
+        raise UsageError("config.type", f"{inventory.name}: support_tunnel is not a mapping")
+    return section
+
+
+def _merged(settings: AdminSettings, values: Mapping[str, object], where: str) -> AdminSettings:
+    known = {one.name: one.type for one in fields(AdminSettings)}
+    changes: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError("config.unknown", f"{where}/{key} is not known", next_step=f"Known: {', '.join(known)}.")
+        if known[key] == "bool":
+            value = _truth(value, f"{where}/{key}")
+        elif key == "clouds":
+            value = _clouds(value, f"{where}/{key}")
+        elif not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value):
+            raise UsageError("config.type", f"{where}/{key} should be one line of text")
+        changes[key] = value
+    return replace(settings, **changes)  # type: ignore[arg-type]  # checked above against the fields
+
+
+def _truth(value: object, where: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise UsageError("config.type", f"{where} should be true or false")
+
+
+def _clouds(value: object, where: str) -> Mapping[str, Mapping[str, str]]:
+    if not isinstance(value, dict) or not value:
+        raise UsageError("config.type", f"{where} should be a mapping of clouds")
+    for name, settings in value.items():
+        if not isinstance(settings or {}, dict):
+            raise UsageError("config.type", f"{where}/{name} should be a mapping")
+    return {str(name): dict(settings or {}) for name, settings in value.items()}

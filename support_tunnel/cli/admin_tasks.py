@@ -1,0 +1,216 @@
+"""Verbs of the admin's side: what `fab --list` shows to support staff."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from support_tunnel.cli import api_tasks, key_tasks
+from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.output import emit, line, table
+from support_tunnel.cli.rehearse_task import rehearse
+from support_tunnel.core.errors import SupportTunnelError, UsageError
+from support_tunnel.core.secret import Secret
+
+__all__ = ["namespace"]
+
+_JSON = "one line of JSON a result, for programs"
+_ID = "tunnel id, or the first digits of it"
+
+
+@verb(
+    aliases=("create",),
+    help={
+        "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
+        "tunnel-id": "checked against the code when given",
+        "minutes": "stay at most this long (default: all that the owner offers)",
+        "json": _JSON,
+    },
+)
+def create_tunnel_server(
+    c: Context, preshared_key: str = "", tunnel_id: str = "", minutes: int = 0, json: bool = False
+) -> None:
+    """Answer an owner's code: launch a server for this one tunnel, and connect once the owner has said yes."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.core.names import parse_tunnel_id
+    from support_tunnel.core.st1.code import Code
+    from support_tunnel.flows.admin.create_server import create_server
+
+    settings = load_admin_settings(os.environ)
+    code = Code.parse(_code_text(preshared_key, refuse_argv=settings.refuse_code_on_argv).reveal())
+    if tunnel_id and parse_tunnel_id(tunnel_id) != code.tunnel:
+        raise UsageError(
+            "code.mismatch",
+            "the tunnel id is not the one of this code",
+            next_step="Leave -t out, or take both lines from the same request.",
+        )
+    if minutes < 0:
+        raise UsageError("usage.range", "--minutes is a positive number")
+    ports = admin_ports(settings)
+
+    def read_aloud(digits: str) -> None:
+        ports.progress.note(f"Read these digits to the owner: {digits[:3]} {digits[3:]}")
+        if json:
+            emit({"event": "digits", "digits": digits})
+
+    try:
+        answered = create_server(
+            ports, code, name=settings.display_name, max_ttl=minutes * 60 or None, read_aloud=read_aloud
+        )
+    finally:
+        ports.progress.end()
+    short = code.tunnel[:8]
+    if json:
+        emit(
+            {
+                "event": "connected",
+                "tunnel_id": code.tunnel,
+                "device": answered.device,
+                "user": answered.user,
+                "until": answered.until,
+                "server": answered.server_address,
+                "answer_to_connected_seconds": round(answered.answer_to_connected, 3),
+            }
+        )
+    else:
+        line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
+        sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")
+        sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
+
+
+def _code_text(given: str, *, refuse_argv: bool) -> Secret[str]:
+    from support_tunnel.adapters.terminal import TerminalPrompt
+    from support_tunnel.cli.secret_source import is_source, read_secret
+
+    if not given:
+        return TerminalPrompt().ask_secret("The owner's code (not shown): ")
+    if is_source(given):
+        return read_secret(given, "the code")
+    if refuse_argv:
+        raise UsageError(
+            "code.argv",
+            "a code on the command line is seen by others on this machine, and your inventory refuses it",
+            next_step="Leave -p out to be asked, or give -p - and the code on stdin.",
+        )
+    sys.stderr.write(
+        "Note: others on this machine can see a code on the command line; without -p you are asked, -p - reads stdin.\n"
+    )
+    return Secret(given)
+
+
+@verb(help={"json": _JSON}, name="list")
+def list_(c: Context, json: bool = False) -> None:
+    """Show your tunnels, and the organisation's requests that wait for an answer."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin.listing import listing
+
+    rows = listing(admin_ports(load_admin_settings(os.environ)))
+    if json:
+        emit(
+            [
+                {"tunnel_id": row.tunnel, "state": row.state, "mine": row.mine, "device": row.device, "expires": row.expires}
+                for row in rows
+            ]
+        )
+    elif rows:
+        table(
+            ("tunnel", "state", "whose", "device", "until"),
+            [
+                (row.tunnel[:8], row.state, "yours" if row.mine else row.answered_by or "-", row.device, _local(row.expires))
+                for row in rows
+            ],
+        )
+    else:
+        line("no tunnels")
+
+
+@verb(positional=("tunnel_id",), help={"tunnel-id": _ID})
+def connect(c: Context, tunnel_id: str) -> None:
+    """Open a terminal in the device's session."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin.listing import find
+
+    ports = admin_ports(load_admin_settings(os.environ))
+    status = ports.door.terminal(find(ports, tunnel_id))
+    if status:
+        raise SystemExit(status)
+
+
+@verb(positional=("tunnel_id", "command_line"), help={"tunnel-id": _ID, "command-line": "what to run, in one word", "json": _JSON})
+def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -> None:
+    """Run one command in the device's session; its exit status becomes this one's."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin.listing import find
+
+    ports = admin_ports(load_admin_settings(os.environ))
+    done = ports.door.command(find(ports, tunnel_id), command_line, timeout=None)
+    if json:
+        emit({"status": done.status, "stdout": done.stdout, "stderr": done.stderr})
+    else:
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+    if done.status:
+        raise SystemExit(done.status)
+
+
+@verb(positional=("tunnel_id",), help={"tunnel-id": _ID, "json": _JSON})
+def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
+    """End a tunnel: tell the device, remove the server, erase the keys."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin import stop as flow
+    from support_tunnel.flows.admin.listing import find
+
+    ports = admin_ports(load_admin_settings(os.environ))
+    tunnel = find(ports, tunnel_id)
+    with ports.vault.hold(tunnel):
+        flow.stop(ports, tunnel)
+    ports.progress.end()
+    if json:
+        emit({"stopped": tunnel})
+    else:
+        line(f"stopped: {tunnel[:8]}, its server is gone")
+
+
+@verb(aliases=("gc",), help={"dry-run": "say what would be ended, end nothing", "json": _JSON})
+def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
+    """End whatever a killed tool left behind and every server of ours that is past its own expiry."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin import sweep as flow
+
+    ports = admin_ports(load_admin_settings(os.environ))
+    swept = flow.sweep(ports, dry_run=dry_run)
+    ports.progress.end()
+    if json:
+        emit({"dry_run": dry_run, "ended": swept.ended, "kept": swept.kept, "failed": [list(pair) for pair in swept.failed]})
+    else:
+        for label in swept.ended:
+            line(f"{'would end' if dry_run else 'ended'}: {label}")
+        for label in swept.kept:
+            line(f"kept: {label}")
+        if not (swept.ended or swept.kept or swept.failed):
+            line("nothing to sweep")
+    if swept.failed:
+        what = "; ".join(f"{label}: {reason}" for label, reason in swept.failed)
+        raise SupportTunnelError("sweep.failed", f"could not be proved gone: {what}", next_step="Run `fab sweep` again.")
+
+
+def _local(when: datetime) -> str:
+    return when.astimezone().strftime("%H:%M")
+
+
+def namespace() -> Collection:
+    """The collection that fabfile.py names."""
+    collection = Collection(create_tunnel_server, list_, connect, command, stop, sweep, rehearse)
+    collection.add_collection(api_tasks.namespace(), name="api")
+    collection.add_collection(key_tasks.namespace(), name="key")
+    return collection

@@ -1,0 +1,119 @@
+"""Run the mailbox service and give out its tokens, on the host it runs on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.output import emit, line, table
+from support_tunnel.core.errors import UsageError
+
+__all__ = ["namespace"]
+
+_STATE = "folder of the store and the certificate (default ~/.local/state/support_tunnel/api)"
+_JSON = "one line of JSON a result, for programs"
+
+
+@verb(
+    help={
+        "host": "address to listen on (default 127.0.0.1)",
+        "port": "TCP port (default 8443)",
+        "domain": "name or address by which clients know it; repeat for more",
+        "certificate": "PEM file of a TLS certificate; without one, the API makes its own and prints its fingerprint",
+        "key": "PEM file of its key",
+        "plain": "http instead of https; loopback only",
+        "state": _STATE,
+    }
+)
+def serve(
+    c: Context,
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    domain: str = "",
+    certificate: str = "",
+    key: str = "",
+    plain: bool = False,
+    state: str = "",
+) -> None:
+    """Serve the mailbox in the foreground until Ctrl-C."""
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.api.serve import serve as run
+    from support_tunnel.api.settings import ApiSettings
+
+    if not 0 <= port <= 65535:
+        raise UsageError("usage.range", "--port is from 0 to 65535")
+    settings = ApiSettings(
+        state_dir=_state(state),
+        host=host,
+        port=port,
+        names=tuple(domain.split(",")) if domain else (),
+        certificate=Path(certificate) if certificate else None,
+        key=Path(key) if key else None,
+        plain=plain,
+    )
+    run(settings, clock=SystemClock(), announce=line)
+
+
+@verb(help={"name": "whose token it is; owners' admins see this name", "rights": "answer,list (default) or one of them", "state": _STATE, "json": _JSON})
+def create(c: Context, name: str = "", rights: str = "answer,list", state: str = "", json: bool = False) -> None:
+    """Make an admin's token. It is shown once."""
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.api.serve import open_store
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.tokens import create_token
+
+    with open_store(ApiSettings(state_dir=_state(state))) as store:
+        token = create_token(store, name=name, rights=rights.split(","), clock=SystemClock())
+    if json:
+        emit({"name": name, "token": token.reveal()})
+    else:
+        line(token.reveal())
+        sys.stderr.write("Keep it in a file of mode 0600 and name that in the inventory: token: file:PATH\n")
+
+
+@verb(help={"state": _STATE, "json": _JSON}, name="list")
+def list_(c: Context, state: str = "", json: bool = False) -> None:
+    """List tokens: name, rights, when made, last used, revoked. Never their values."""
+    from support_tunnel.api.serve import open_store
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.tokens import list_tokens
+
+    with open_store(ApiSettings(state_dir=_state(state))) as store:
+        tokens = list_tokens(store)
+    if json:
+        emit([{"name": token.name, "rights": sorted(token.rights), "created": token.created, "revoked": token.revoked} for token in tokens])
+        return
+    table(
+        ("name", "rights", "created", "revoked"),
+        [
+            (token.name, ",".join(sorted(token.rights)), f"{token.created:%Y-%m-%d}", f"{token.revoked:%Y-%m-%d}" if token.revoked else "")
+            for token in tokens
+        ],
+    )
+
+
+@verb(positional=("name",), help={"name": "whose token", "state": _STATE})
+def revoke(c: Context, name: str, state: str = "") -> None:
+    """Revoke a token at once."""
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.api.serve import open_store
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.tokens import revoke_token
+
+    with open_store(ApiSettings(state_dir=_state(state))) as store:
+        revoke_token(store, name=name, clock=SystemClock())
+    line(f"revoked: {name}")
+
+
+def _state(given: str) -> Path:
+    return Path(given or "~/.local/state/support_tunnel/api").expanduser()
+
+
+def namespace() -> Collection:
+    collection = Collection(serve)
+    collection.add_collection(Collection(create, list_, revoke), name="token")
+    return collection

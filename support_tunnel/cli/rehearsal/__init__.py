@@ -1,0 +1,1 @@
+"""The main job on this machine's local cloud, from request to proof that both ends are clean."""

@@ -1,0 +1,49 @@
+"""`fab rehearse`: what ./demo runs."""
+
+from __future__ import annotations
+
+import sys
+
+from invoke.context import Context
+
+from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.output import emit, line
+from support_tunnel.core.errors import HostError
+
+__all__ = ["rehearse"]
+
+
+@verb(help={"json": "end with one line of JSON: seconds, device_changes, leftovers, steps"})
+def rehearse(c: Context, json: bool = False) -> None:
+    """Play the whole main job on this machine with real hosts, and prove that both ends are clean afterwards."""
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.progress import Recorder, progress_for
+    from support_tunnel.cli.rehearsal.run import rehearse as run
+
+    clock = SystemClock()
+    recorder = Recorder(progress_for(sys.stderr, clock=clock), clock=clock)
+    started = clock.monotonic()
+    try:
+        done = run(recorder)
+    finally:
+        recorder.end()
+    total = clock.monotonic() - started
+    clean = not done.device_changes and not done.leftovers
+    if json:
+        emit(
+            {
+                "total_seconds": round(total, 3),
+                "answer_to_connected_seconds": round(done.answer_to_connected_seconds, 3),
+                "device_changes": done.device_changes,
+                "leftovers": done.leftovers,
+                "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in recorder.steps],
+            }
+        )
+    elif clean:
+        line(
+            f"rehearsed in {total:.1f} s; connected {done.answer_to_connected_seconds:.2f} s after the answer; "
+            "the device is as it was, nothing is left"
+        )
+    if not clean:
+        what = "; ".join([*(f"changed on the device: {path}" for path in done.device_changes), *done.leftovers])
+        raise HostError("rehearsal.unclean", f"something was left behind: {what}", next_step="This is a bug; please report it.")

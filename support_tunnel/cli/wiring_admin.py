@@ -1,0 +1,89 @@
+"""Build the admin's ports from the settings."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+
+from support_tunnel.cli import paths
+from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.secret_source import read_secret
+from support_tunnel.cli.wiring import wrapped
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.ports import Mailbox, Progress
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.signer import KeySigner, Signer
+from support_tunnel.flows.admin.ports import AdminPorts
+
+__all__ = ["admin_ports"]
+
+
+def admin_ports(settings: AdminSettings, *, progress: Progress | None = None) -> AdminPorts:
+    """Nothing is contacted here; each port reaches out when it is called."""
+    from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.door_ssh import SshDoor
+    from support_tunnel.adapters.ledger_disk import DiskLedger
+    from support_tunnel.adapters.progress import progress_for
+    from support_tunnel.adapters.ssh_server import SshConnector
+    from support_tunnel.adapters.vault_tmpfs import TmpfsVault, default_vault_folder
+
+    clock = SystemClock()
+    runtime = settings.path(settings.runtime) if settings.runtime else default_vault_folder(os.environ)
+    vault = TmpfsVault(runtime)
+
+    def mailbox_for(claim: Secret[bytes] | None) -> Mailbox:
+        from support_tunnel.adapters.mailbox_http import HttpMailbox
+
+        if not settings.api:
+            raise UsageError(
+                "config.api",
+                "no API address is set",
+                next_step="Set support_tunnel.api in inventory/group_vars/all.yml, or SUPPORT_TUNNEL_API.",
+            )
+        mailbox = HttpMailbox(
+            settings.api,
+            clock=clock,
+            fingerprint=settings.api_fingerprint or None,
+            admin_token=read_secret(settings.token, "the API token"),
+            claim=claim,
+        )
+        return wrapped("mailbox", mailbox)
+
+    def signer() -> Signer:
+        file = settings.path(settings.signer)
+        if not file.exists():
+            raise UsageError(
+                "signer.missing",
+                f"you have no key that owners could recognise ({file})",
+                next_step="Make one, once: fab key.create",
+            )
+        return KeySigner.from_openssh(Secret(file.read_text()))
+
+    return AdminPorts(
+        clock=clock,
+        mailbox_for=mailbox_for,
+        clouds={name: wrapped("cloud", LibcloudCloud(name, of, clock)) for name, of in settings.clouds.items()},
+        cloud=_known(settings),
+        connector=wrapped("connector", SshConnector(clock)),
+        door=wrapped("door", SshDoor(vault)),
+        ledger=wrapped("ledger", DiskLedger(settings.path(settings.state) / "ledger")),
+        vault=wrapped("vault", vault),
+        progress=progress or progress_for(sys.stderr),
+        library=paths.library(),
+        signer=signer,
+        owner=f"{getpass.getuser()}@{socket.gethostname()}",
+    )
+
+
+
+def _known(settings: AdminSettings) -> str:
+    if settings.cloud not in settings.clouds:
+        raise UsageError(
+            "config.cloud",
+            f"the inventory has no cloud {settings.cloud!r}",
+            next_step=f"It has: {', '.join(settings.clouds)}.",
+        )
+    return settings.cloud
