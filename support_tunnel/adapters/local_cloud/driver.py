@@ -20,6 +20,7 @@ from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.local_cloud.images import IMAGES
 from support_tunnel.adapters.local_cloud.layout import DEFAULT_ROOT, CloudLayout
 from support_tunnel.adapters.local_cloud.nodes import NodeRequest, Nodes, NodeState, NodeView
+from support_tunnel.adapters.local_cloud.snapshot import Snapshot
 from support_tunnel.core.secret import Secret
 
 __all__ = ["LocalNodeDriver"]
@@ -90,7 +91,7 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
                 bind_ro=tuple(ex_bind_ro),
             )
         )
-        return self._to_node(NodeView(record.id, NodeState.BOOTING, record))
+        return self._to_node(NodeView(NodeState.BOOTING, record))
 
     def list_nodes(self) -> list[Node]:
         return [self._to_node(view) for view in self.nodes.views()]
@@ -98,14 +99,20 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
     def destroy_node(self, node: Node) -> bool:
         return self.nodes.destroy(node.id)
 
+    def ex_destroy_all(self) -> None:
+        """End every node of this cloud, and whatever a killed maker left."""
+        self.nodes.destroy_all()
+
+    def ex_snapshot(self, node: Node) -> Snapshot:
+        """What is on the node's disk now, for `snapshot.changes`."""
+        return self.nodes.snapshot(node.id)
+
     def reboot_node(self, node: Node) -> bool:
         self.nodes.reboot(node.id)
         return True
 
     def _to_node(self, view: NodeView) -> Node:
         record = view.record
-        if record is None:
-            return Node(view.id, view.id, _STATES[view.state], [], [], self, extra={"tags": {}})
         extra: dict[str, Any] = {"tags": dict(record.tags), "expires": record.expires, "host_key": record.host_key}
         return Node(
             id=record.id,

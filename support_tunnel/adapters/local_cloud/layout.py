@@ -82,6 +82,11 @@ class CloudLayout:
     def nodes(self) -> Path:
         return self.root / "nodes"
 
+    @property
+    def draft(self) -> Path:
+        """A node's folder before it has its record; only who holds the cloud's lock touches it."""
+        return self.root / "draft"
+
     def new_id(self) -> str:
         """15 characters: the longest name Linux gives an interface."""
         return self.prefix + secrets.token_hex(3)
@@ -93,12 +98,8 @@ class CloudLayout:
         return NodeLayout(node_id, self.nodes / node_id)
 
     def node_ids(self) -> list[str]:
-        """Ids of all nodes with a folder, half-made ones too."""
-        try:
-            names = [entry.name for entry in self.nodes.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if re.fullmatch(rf"{self.prefix}[0-9a-f]{{6}}", name))
+        """Ids of all nodes, half-made ones too; the record comes with the folder and goes last."""
+        return sorted(path.parent.name for path in self.nodes.glob(f"{self.prefix}*/node.json"))
 
     def make_root(self) -> None:
         """Make the folder, or refuse one that somebody else could have prepared (`/dev/shm` is open to all)."""

@@ -1,7 +1,7 @@
 """The life of a node: made, seen, rebooted, ended. Knows nothing of libcloud; `driver.py` translates.
 
-Order of things in `create`: the record first, then one effect after the other; `destroy` undoes any prefix of them. A maker
-holds its node's lock until it is done or dead, so whoever gets the lock knows that nobody is still adding to the node.
+Order of things in `create`: a folder that appears with its record in it, then one effect after the other; `destroy` undoes any
+prefix of them. A maker holds its node's lock until it is done or dead, so who gets the lock knows that nobody adds to the node.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,7 +19,8 @@ from pathlib import Path
 from support_tunnel.adapters.local_cloud import container, furnish, network, overlay, prerequisites
 from support_tunnel.adapters.local_cloud.images import IMAGES, Image, lower_of
 from support_tunnel.adapters.local_cloud.layout import CloudLayout, NodeLayout
-from support_tunnel.adapters.local_cloud.records import NodeRecord, load_record, locked, save_record
+from support_tunnel.adapters.local_cloud.records import NodeRecord, is_locked, load_record, locked, save_record
+from support_tunnel.adapters.local_cloud.snapshot import Snapshot, snapshot
 from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.ports import Clock
 from support_tunnel.core.secret import Secret
@@ -49,10 +52,8 @@ class NodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    id: str
     state: NodeState
-    record: NodeRecord | None
-    """None for a folder whose maker died before it wrote one."""
+    record: NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,22 @@ class Nodes:
             container.end(place, self.clock)
             container.boot(place, hostname=record.name, bind_ro=record.bind_ro)
 
+    def destroy_all(self) -> None:
+        """End every node, and what a maker left that died before its node had a name."""
+        for node_id in self.cloud.node_ids():
+            self.destroy(node_id)
+        self._tidy()
+
+    def snapshot(self, node_id: str) -> Snapshot:
+        place = self.cloud.node(node_id)
+        record = load_record(place)
+        if record is None:
+            raise CloudError("cloud.unknown-node", f"there is no node {node_id}")
+        return snapshot(place.upper, Path(record.lower))
+
     def _make(self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout) -> NodeRecord:
-        self._allot(place)
-        with locked(place.folder):
-            record, wire = self._register(request, image, lower, place)
+        with ExitStack() as until_made:
+            record, wire = self._register(request, image, lower, place, until_made)
             overlay.make_layers(place)
             record = _furnish(request, record, lower, place)
             overlay.mount(place, lower)
@@ -115,20 +128,11 @@ class Nodes:
             save_record(place, record)
         return record
 
-    def _allot(self, place: NodeLayout) -> None:
-        """Make the node's folder; under the cloud's lock, so that a last destroy cannot remove the cloud meanwhile."""
-        while True:
-            self.cloud.make_root()
-            with locked(self.cloud.root) as there:
-                if there:
-                    self.cloud.nodes.mkdir(mode=0o700, exist_ok=True)
-                    place.folder.mkdir(mode=0o700)
-                    return
-
     def _register(
-        self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout
+        self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout, until_made: ExitStack
     ) -> tuple[NodeRecord, ipaddress.IPv4Network]:
-        with locked(self.cloud.root):
+        """Make the node's folder with its record in it, and keep it locked."""
+        with self._cloud_locked():
             wire = network.make_bridge(self.cloud)
             record = NodeRecord(
                 id=place.id,
@@ -143,8 +147,24 @@ class Nodes:
                 bind_ro=tuple(str(path) for path in request.bind_ro),
                 cloud_init=bool(request.user_data),
             )
-            save_record(place, record)
+            draft = NodeLayout(place.id, self.cloud.draft)
+            shutil.rmtree(draft.folder, ignore_errors=True)
+            draft.folder.mkdir(mode=0o700)
+            save_record(draft, record)
+            until_made.enter_context(locked(draft.folder))
+            draft.folder.rename(place.folder)  # the lock goes along
         return record, wire
+
+    @contextmanager
+    def _cloud_locked(self) -> Iterator[None]:
+        """Hold the cloud, made if need be: a last destroy may remove it at any time before."""
+        while True:
+            self.cloud.make_root()
+            with locked(self.cloud.root) as there:
+                if there:
+                    self.cloud.nodes.mkdir(mode=0o700, exist_ok=True)
+                    yield
+                    return
 
     def _free_address(self, wire: ipaddress.IPv4Network) -> str:
         records = [load_record(self.cloud.node(node_id)) for node_id in self.cloud.node_ids()]
@@ -156,13 +176,11 @@ class Nodes:
 
     def _view(self, place: NodeLayout) -> NodeView | None:
         record = load_record(place)
-        if record is None:
-            return NodeView(place.id, NodeState.BROKEN, None) if place.folder.exists() else None
-        return NodeView(place.id, self._state(place, record), record)
+        return NodeView(self._state(place, record), record) if record else None
 
     def _state(self, place: NodeLayout, record: NodeRecord) -> NodeState:
         if not record.made:
-            return NodeState.BROKEN
+            return NodeState.BOOTING if is_locked(place.folder) else NodeState.BROKEN
         init = container.init_of(place)
         if init is None:
             return NodeState.BOOTING if container.members(place) else NodeState.OFF
@@ -175,11 +193,7 @@ class Nodes:
         with locked(self.cloud.root) as there:
             if there and not self.cloud.node_ids():
                 network.remove_bridge(self.cloud)
-                for left in self.cloud.root.glob("*.new"):
-                    left.unlink()
-                if self.cloud.nodes.exists():
-                    self.cloud.nodes.rmdir()
-                self.cloud.root.rmdir()
+                shutil.rmtree(self.cloud.root)
 
 
 def _furnish(request: NodeRequest, record: NodeRecord, lower: Path, place: NodeLayout) -> NodeRecord:

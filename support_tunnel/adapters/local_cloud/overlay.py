@@ -59,10 +59,14 @@ def unmount(node: NodeLayout) -> None:
 
 
 def remove(node: NodeLayout) -> None:
-    """Delete the node's folder, its record last: until then list_nodes shows what is left."""
+    """Delete the node's folder, its record last: until then list_nodes shows the node."""
     if os.path.ismount(node.merged):
         raise CloudError("cloud.mount", f"{node.merged} is still mounted; nothing was deleted")
     for folder in (node.merged, node.work, node.upper):
         if folder.exists():
             shutil.rmtree(folder)
-    shutil.rmtree(node.folder)
+    for file in node.folder.iterdir():
+        if file != node.record:
+            file.unlink()
+    node.record.unlink(missing_ok=True)
+    node.folder.rmdir()

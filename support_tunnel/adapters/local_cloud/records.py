@@ -17,7 +17,7 @@ from typing import Any
 
 from support_tunnel.adapters.local_cloud.layout import NodeLayout
 
-__all__ = ["NodeRecord", "load_record", "locked", "replace_file", "save_record"]
+__all__ = ["NodeRecord", "is_locked", "load_record", "locked", "replace_file", "save_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def save_record(place: NodeLayout, record: NodeRecord) -> None:
 
 
 def load_record(place: NodeLayout) -> NodeRecord | None:
-    """None when the node is gone, or its maker died before its first write; then only the id is known."""
+    """None when the node is gone."""
     try:
         fields: dict[str, Any] = json.loads(place.record.read_text())
     except FileNotFoundError:
@@ -83,6 +83,21 @@ def locked(folder: Path) -> Iterator[bool]:
                 return
         finally:
             os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether somebody holds `folder`; False when it is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _is_still(folder: Path, descriptor: int) -> bool:

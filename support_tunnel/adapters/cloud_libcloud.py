@@ -1,0 +1,127 @@
+"""Servers from any cloud that libcloud drives and `cloud_table.py` has a row for.
+
+Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from support_tunnel.adapters.cloud_failure import as_cloud_error, classify
+from support_tunnel.adapters.cloud_table import row
+from support_tunnel.core.errors import CloudError, HostError
+from support_tunnel.core.ports import Clock, Server, ServerSpec
+from support_tunnel.core.waiting import wait_for
+
+__all__ = ["LibcloudCloud"]
+
+T = TypeVar("T")
+
+_OURS = "st-tunnel"
+_ATTEMPT = "st-attempt"
+"""Tag with a random value for each create: tells the server of a lost answer from one of an earlier attempt."""
+_PATIENCE_FOR_DESTROY = 180.0
+
+
+class LibcloudCloud:
+    """The port `Cloud` over a libcloud driver; safe to share among threads."""
+
+    def __init__(self, name: str, settings: Mapping[str, Any], clock: Clock) -> None:
+        self.row = row(name)
+        self._settings = settings
+        self._clock = clock
+        self._drivers = threading.local()
+
+    def create(self, spec: ServerSpec) -> Server:
+        """Launch. When the answer is lost the server is looked for, and adopted if it was made."""
+        driver = self._driver()
+        spec = replace(spec, tags={**spec.tags, _ATTEMPT: secrets.token_hex(8)})
+        arguments = self._asked(lambda: self.row.arguments(driver, spec))
+        try:
+            return self._server(driver.create_node(name=spec.name, **arguments))
+        except Exception as error:
+            failure = as_cloud_error(self.row.name, error)
+            if failure is not error and classify(error) in ("retry", "unknown"):
+                adopted = self._adopt(spec)
+                if adopted is not None:
+                    return adopted
+            raise failure from error
+
+    def servers(self) -> Sequence[Server]:
+        return [server for server in map(self._server, self._listed()) if _OURS in server.tags]
+
+    def destroy(self, server_id: str) -> None:
+        """End it; returns once the cloud no longer lists it. Raises CloudError `cloud.foreign` for what is not ours."""
+        node = self._find(server_id)
+        if node is None:
+            return
+        if _OURS not in self.row.tags(node):
+            raise CloudError(
+                "cloud.foreign", f"server {server_id} does not carry our tag, so it is not ours to destroy"
+            )
+        try:
+            self._driver().destroy_node(node)
+        except Exception as error:
+            # Somebody else may have been quicker; the list below has the last word, as it has over "True".
+            if classify(error) != "gone":
+                raise as_cloud_error(self.row.name, error) from error
+        try:
+            wait_for(
+                lambda: True if self._find(server_id) is None else None,
+                what="end of the server",
+                seconds=_PATIENCE_FOR_DESTROY,
+                clock=self._clock,
+                longest_pause=5,
+            )
+        except HostError as error:
+            raise CloudError(
+                "cloud.still-there",
+                f"the cloud {self.row.name} still lists server {server_id}",
+                next_step="Look at the cloud's own console, then run `fab sweep`.",
+            ) from error
+
+    def _adopt(self, spec: ServerSpec) -> Server | None:
+        """Find the server of a create whose answer was lost; a second one, made by a driver's own retry, is ended."""
+        found = [server for server in self.servers() if server.tags.get(_ATTEMPT) == spec.tags[_ATTEMPT]]
+        for surplus in found[1:]:
+            self.destroy(surplus.id)
+        return found[0] if found else None
+
+    def _find(self, server_id: str) -> Any | None:
+        return next((node for node in self._listed() if str(node.id) == server_id), None)
+
+    def _listed(self) -> list[Any]:
+        driver = self._driver()
+        nodes = self._asked(driver.list_nodes)
+        if not nodes and not self._asked(lambda: self.row.genuine(driver)):
+            raise CloudError(
+                "cloud.odd-answer",
+                f"the cloud {self.row.name} answers with nothing at all, not even its locations",
+                next_step="Check that this network has no login page or proxy in the way.",
+            )
+        return [node for node in nodes if str(node.state) not in self.row.forgotten]
+
+    def _server(self, node: Any) -> Server:
+        return Server(
+            id=str(node.id),
+            name=str(node.name),
+            address=self.row.address(node),
+            running=str(node.state) == "running",
+            tags=dict(self.row.tags(node)),
+        )
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except Exception as error:
+            raise as_cloud_error(self.row.name, error) from error
+
+    def _driver(self) -> Any:
+        """One a thread: sixteen threads with one driver got each other's answers."""
+        if not hasattr(self._drivers, "driver"):
+            self._drivers.driver = self._asked(lambda: self.row.connect(self._settings))
+        return self._drivers.driver

@@ -1,0 +1,53 @@
+"""A cloud of files: one a server, in a folder. Survives the process that made it, so tests can kill that and look again.
+
+It obeys the same contract suite as the real ones (tests/adapters/test_cloud_contract.py).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from support_tunnel.core.errors import CloudError
+from support_tunnel.core.ports import Server, ServerSpec
+
+__all__ = ["FakeCloud"]
+
+
+class FakeCloud:
+    """The port `Cloud`. Servers answer at `address` at once: nothing boots here."""
+
+    def __init__(self, folder: Path, *, address: str = "192.0.2.1") -> None:
+        self.folder = folder
+        self._address = address
+
+    def create(self, spec: ServerSpec) -> Server:
+        server = Server(f"fake-{secrets.token_hex(4)}", spec.name, self._address, running=True, tags=dict(spec.tags))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fresh = self.folder / f"{server.id}.new"
+        fresh.write_text(json.dumps(asdict(server)))
+        fresh.rename(fresh.with_suffix(".json"))
+        return server
+
+    def servers(self) -> Sequence[Server]:
+        return [server for server in self.everything() if "st-tunnel" in server.tags]
+
+    def destroy(self, server_id: str) -> None:
+        for server in self.everything():
+            if server.id == server_id:
+                if "st-tunnel" not in server.tags:
+                    raise CloudError("cloud.foreign", f"server {server_id} does not carry our tag")
+                (self.folder / f"{server_id}.json").unlink(missing_ok=True)
+
+    def everything(self) -> list[Server]:
+        """Servers of other people too."""
+        found = []
+        for path in sorted(self.folder.glob("fake-*.json")):
+            try:
+                found.append(Server(**json.loads(path.read_text())))
+            except FileNotFoundError:
+                continue  # destroyed by another thread since it was listed
+        return found
