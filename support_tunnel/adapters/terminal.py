@@ -1,0 +1,108 @@
+"""The person at this terminal: asked on the terminal itself, whatever stdin and stdout are connected to.
+
+Must not show a name of the other side raw (an escape sequence could repaint the question that is being answered), and
+must not take for an answer what was typed before the question was there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.core.errors import ConsentRefused, UsageError
+from support_tunnel.core.ports import Clock
+from support_tunnel.core.secret import Secret
+
+__all__ = ["TerminalPrompt", "open_terminal", "printable"]
+
+# Cc: escape sequences; Cf: right-to-left overrides and invisible letters; Zl, Zp: line breaks that are no "\n".
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+SHOWN_AS = "\N{REPLACEMENT CHARACTER}"
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that acts instead of being seen replaced, so that it can be seen."""
+    return "".join(
+        letter if letter in "\n\t" or unicodedata.category(letter) not in UNSEEN else SHOWN_AS for letter in text
+    )
+
+
+def open_terminal() -> int:
+    """Open the terminal of this process for reading and writing. Raises UsageError `prompt.terminal`."""
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        if sys.stdin is not None and sys.stdin.isatty():
+            return os.dup(sys.stdin.fileno())
+        raise UsageError(
+            "prompt.terminal",
+            "there is nobody to ask: this process has no terminal",
+            next_step="Run it in a terminal, or with a policy that says what is approved.",
+        ) from None
+
+
+class TerminalPrompt:
+    """`ports.Prompt`. `terminal` opens it anew for each question; the descriptor is closed after the answer."""
+
+    def __init__(self, *, terminal: Callable[[], int] = open_terminal, clock: Clock | None = None) -> None:
+        self._terminal = terminal
+        self._clock = clock or SystemClock()
+
+    def show(self, text: str) -> None:
+        with self._opened() as terminal:
+            _write(terminal, text + "\n")
+
+    def ask(self, question: str, *, timeout: float) -> str:
+        with self._opened() as terminal:
+            termios.tcflush(terminal, termios.TCIFLUSH)  # typed before the question: no answer to it
+            _write(terminal, question)
+            return self._line(terminal, self._clock.monotonic() + timeout)
+
+    def ask_secret(self, question: str) -> Secret[str]:
+        with self._opened() as terminal:
+            before = termios.tcgetattr(terminal)
+            silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+            try:
+                # TCSAFLUSH both times: of a paste of several lines, nothing is left for the shell to run afterwards.
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+                _write(terminal, question)
+                return Secret(self._line(terminal, None))
+            finally:
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+                _write(terminal, "\n")
+
+    def _line(self, terminal: int, deadline: float | None) -> str:
+        typed = b""
+        while not typed.endswith(b"\n"):
+            left = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+            if not select.select([terminal], [], [], left)[0]:
+                _write(terminal, "\n")
+                raise ConsentRefused("consent.timeout", "nobody answered in time", next_step="Make a new request.")
+            try:
+                got = os.read(terminal, 4096)
+            except OSError:  # EIO: the terminal's window was closed
+                got = b""
+            if not got:
+                raise UsageError("prompt.terminal", "the terminal was closed before there was an answer")
+            typed += got
+        return typed.decode(errors="replace").rstrip("\r\n")
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        terminal = self._terminal()
+        try:
+            yield terminal
+        finally:
+            os.close(terminal)
+
+
+def _write(terminal: int, text: str) -> None:
+    left = printable(text).encode(errors="replace")
+    while left:
+        left = left[os.write(terminal, left) :]

@@ -1,0 +1,142 @@
+"""Fault wiring: every call counted, each fault at its place, and a kill that is a real SIGKILL in a real fab run."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import support_tunnel
+from support_tunnel.adapters import processes
+from support_tunnel.adapters.ledger_disk import DiskLedger
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Completed, LedgerEntry
+from support_tunnel.core.secret import Secret
+from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging, raising
+from support_tunnel.testing.people import RecordedProgress
+from support_tunnel.testing.records import MemoryLedger
+from support_tunnel.testing.shells import ScriptedShell
+
+TUNNEL = TunnelId("ab" * 16)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+ENTRY = LedgerEntry(TUNNEL, "local", "intended", NOW, NOW + timedelta(hours=1))
+CALLS = ["ledger.write", "shell.run_script", "ledger.remove"]
+
+
+def job(wiring: FaultWiring, ledger: MemoryLedger, shell: ScriptedShell, clock: ManualClock) -> None:
+    """Stand in for a flow: two ports, three effects, polls and clock readings between them."""
+    wrapped_ledger, wrapped_shell = wiring.wrap("ledger", ledger), wiring.wrap("shell", shell)
+    wrapped_clock, progress = wiring.wrap("clock", clock), wiring.wrap("progress", RecordedProgress())
+    wrapped_ledger.write(ENTRY)
+    progress.step("wait")
+    for _ in range(3):
+        wrapped_shell.run_script(Secret("poll"), timeout=1)
+        wrapped_clock.pause(1)
+    wrapped_ledger.remove(TUNNEL)
+
+
+def test_calls_are_counted_in_order_polling_once_and_clocks_not_at_all(tmp_path: Path) -> None:
+    wiring = FaultWiring(record=tmp_path / "calls")
+    job(wiring, MemoryLedger(), ScriptedShell(), ManualClock())
+    assert wiring.calls == CALLS
+    assert (tmp_path / "calls").read_text().splitlines() == CALLS
+
+
+@pytest.mark.parametrize("number", range(1, len(CALLS) + 1))
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_each_call_can_fail_before_and_after_its_effect(number: int, side: Side) -> None:
+    ledger, shell = MemoryLedger(), ScriptedShell()
+    wiring = FaultWiring(Fault(number, side, raising(HostError("host.lost", "cut"))))
+    with pytest.raises(HostError, match="cut"):
+        job(wiring, ledger, shell, ManualClock())
+    effects = number if side == "after" else number - 1
+    assert wiring.calls == CALLS[:number]
+    assert bool(ledger.entries()) == (effects in {1, 2})
+    assert bool(shell.scripts) == (effects >= 2)
+
+
+def test_a_call_can_hang_in_the_runs_own_time() -> None:
+    clock = ManualClock()
+    job(FaultWiring(Fault(2, "before", hanging(clock, 3600))), MemoryLedger(), ScriptedShell(), clock)
+    assert clock.monotonic() == 3603
+
+
+def test_a_number_beyond_the_last_call_does_nothing_and_shows_in_the_list() -> None:
+    wiring = FaultWiring(Fault(4, "before", raising(HostError("host.lost", "cut"))))
+    job(wiring, MemoryLedger(), ScriptedShell(), ManualClock())
+    assert len(wiring.calls) < 4
+
+
+def test_answers_and_plain_attributes_pass_through() -> None:
+    shell = ScriptedShell()
+    wrapped = FaultWiring().wrap("shell", shell)
+    assert wrapped.run_script(Secret("x"), timeout=1) == Completed(0, "", "")
+    assert wrapped.scripts is shell.scripts
+
+
+def test_the_shell_that_a_connector_returns_is_a_port_too() -> None:
+    class Connector:
+        def connect(self, address: str) -> ScriptedShell:
+            return ScriptedShell()
+
+    wiring = FaultWiring()
+    wiring.wrap("connector", Connector()).connect("192.0.2.1").run_script(Secret("x"), timeout=1)
+    assert wiring.calls == ["connector.connect", "server.run_script"]
+
+
+TASKS = """
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from invoke import Exit, task
+from support_tunnel.adapters.ledger_disk import DiskLedger
+from support_tunnel.cli.wiring import wrapped
+from support_tunnel.core.ports import LedgerEntry
+
+@task
+def write(context, folder):
+    ledger = wrapped("ledger", DiskLedger(Path(folder)))
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    for stage in ("intended", "launched", "answered"):
+        ledger.write(LedgerEntry("ab" * 16, "local", stage, now, now + timedelta(hours=1)))
+    raise Exit("done", code=5)
+"""
+
+
+def killed(folder: Path, program: str, number: int, side: str) -> tuple[Completed, list[str], str]:
+    """Run the task above; return how it ended, which calls it made, and the stage its ledger is at."""
+    root = str(Path(support_tunnel.__path__[0]).parent)
+    (folder / f"{'fabfile' if program == 'fab' else 'tasks'}.py").write_text(TASKS)
+    words = [str(number), side, "--calls", str(folder / "calls"), "--", program, "write", "--folder", str(folder / "l")]
+    in_folder = ["env", "-C", str(folder), sys.executable, "-m", "support_tunnel.testing.killed_at"]
+    ended = processes.run([*in_folder, *words], env={"PYTHONPATH": root}, accept=None)
+    entry = DiskLedger(folder / "l").read(TUNNEL)
+    return ended, (folder / "calls").read_text().splitlines(), entry.stage if entry else "none"
+
+
+@pytest.mark.parametrize(
+    ("number", "side", "stage"),
+    [
+        (1, "before", "none"),
+        (1, "after", "intended"),
+        (2, "before", "intended"),
+        (2, "after", "launched"),
+        (3, "before", "launched"),
+        (3, "after", "answered"),
+    ],
+)
+def test_a_fab_run_is_killed_at_each_call_on_each_side(tmp_path: Path, number: int, side: str, stage: str) -> None:
+    ended, calls, found = killed(tmp_path, "fab", number, side)
+    assert ended.status in {-9, 137}, ended  # 137 where `env` waits for it
+    assert (calls, found) == (["ledger.write"] * number, stage)
+
+
+@pytest.mark.parametrize("program", ["fab", "inv"])
+@pytest.mark.parametrize("number", [0, 4])
+def test_a_run_in_which_nobody_is_killed_keeps_its_own_status(tmp_path: Path, program: str, number: int) -> None:
+    ended, calls, found = killed(tmp_path, program, number, "before")
+    assert ended.status == 5, ended
+    assert (calls, found) == (["ledger.write"] * 3, "answered")
