@@ -118,7 +118,7 @@ def _played(folder: Path, cloud_root: Path, driver: object, progress: Progress) 
                     "device_settings_api": api.url,
                     "device_settings_api_fingerprint": api.fingerprint or "",
                     "device_settings_name": "Rehearsal device",
-                    "device_settings_consent": [{"signer": signer_public, "level": "shell", "minutes": RULE_MINUTES}],
+                    "device_settings_consent": [{"signer": signer_public, "scope": "shell", "max_ttl_minutes": RULE_MINUTES}],
                 },
                 host="the device",
                 timeout=30,
