@@ -43,7 +43,7 @@ class DiskAcquaintances:
                 f"{file} is damaged, so this device no longer knows whom it has met",
                 next_step=f"Move it away: mv {file} {file}.aside",
             ) from None
-        return everyone  # type: ignore[no-any-return]  # checked above
+        return everyone
 
 
 _FILE = "admins.json"

@@ -58,8 +58,9 @@ def server_keys() -> Secret[str]:
     """Keys `ssh` and `wireguard`: the public halves of what the tunnel server made for itself."""
     return Secret(
         r"""set -eu
-printf 'ssh\t%s\n' "$(cut -d' ' -f1,2 /etc/ssh/support_tunnel_host_key.pub)"
-printf 'wireguard\t%s\n' "$(cat /etc/wireguard/st0.pub)"
+ssh=$(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key_tunnel.pub)
+wireguard=$(cat /etc/wireguard/st0.pub)
+printf 'ssh\t%s\nwireguard\t%s\n' "$ssh" "$wireguard"
 """
     )
 

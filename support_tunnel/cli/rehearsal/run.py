@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support_tunnel.cli.rehearsal.stage import Stage, invoke_on_device, stage
-from support_tunnel.core.errors import HostError
+from support_tunnel.core.errors import HostError, SupportTunnelError
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Progress
 from support_tunnel.core.waiting import wait_for
@@ -57,7 +57,13 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
     ask = invoke_on_device("request-and-connect-tunnel", "--json", "--ttl", "5")
     with processes.streaming([*on.device.ssh, ask]) as owner:
         code = Code.parse(_event(owner, "requested")["preshared_key"])
-        answered = create_server(ports, code, name=on.settings.display_name, max_ttl=None, read_aloud=lambda _: None)
+        try:
+            answered = create_server(ports, code, name=on.settings.display_name, max_ttl=None, read_aloud=lambda _: None)
+        except SupportTunnelError:
+            # The admin only sees that the device went away; why, the device says.
+            for said in owner.end(timeout=30).stderr.splitlines():
+                progress.note(f"device: {said}")
+            raise
         done.answer_to_connected_seconds = answered.answer_to_connected
         _event(owner, "connected")
         owner.end(timeout=30)

@@ -45,10 +45,12 @@ class Stage:
 def stage(progress: Progress) -> Iterator[Stage]:
     """Set everything up and take everything down, also when it is interrupted half-way."""
     from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
+    from support_tunnel.adapters.vault_tmpfs import default_vault_folder
 
-    folder = Path(f"/run/support_tunnel-rehearsal-{os.getpid()}-{secrets.token_hex(3)}")
+    # In memory: keys of both sides lie in it.
+    folder = default_vault_folder(os.environ).with_name(f"support_tunnel-rehearsal-{secrets.token_hex(4)}")
     folder.mkdir(mode=0o700)
-    cloud_root = Path(f"/dev/shm/{folder.name}")  # noqa: S108 - checked by the driver to be root's own, 0700
+    cloud_root = folder / "cloud"
     driver = LocalNodeDriver(cloud_root)
     try:
         with _played(folder, cloud_root, driver, progress) as ready:

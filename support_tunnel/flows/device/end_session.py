@@ -65,7 +65,8 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     ports.vault.erase(tunnel)
     left = probes.read(ports.shell, probes.leftovers(names), timeout=20).get("left")
     if left or undone.failed:
-        what = ", ".join([*(left or "").splitlines(), *(outcome.name for outcome in undone.failed)])
+        put_back = [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
+        what = ", ".join([*(left or "").splitlines(), *put_back])
         raise HostError("stop.leftovers", f"the session is cut, but this is left: {what}", next_step="Run `inv gc` again.")
 
 
