@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from pathlib import Path
 
 from support_tunnel.adapters.local_cloud.layout import NodeLayout
@@ -44,9 +45,9 @@ def make(node: NodeLayout) -> list[Path]:
 def processes_in(node: NodeLayout) -> set[int]:
     found: set[int] = set()
     for group in groups(node):
-        for file in group.rglob("cgroup.procs"):
-            with contextlib.suppress(FileNotFoundError, OSError):
-                found.update(int(pid) for pid in file.read_text().split())
+        for folder in _tree(group):
+            with contextlib.suppress(OSError):  # the group ended meanwhile
+                found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
     return found
 
 
@@ -55,12 +56,16 @@ def remove(node: NodeLayout, clock: Clock) -> None:
 
     def removed() -> bool | None:
         for group in groups(node):
-            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+            for folder in reversed(_tree(group)):
                 _rmdir(folder)
-            _rmdir(group)
         return True if not any(group.exists() for group in groups(node)) else None
 
     wait_for(removed, what=f"end of the control groups of {node.id}", seconds=10, clock=clock)
+
+
+def _tree(group: Path) -> list[Path]:
+    """The group and all below it, parents first. Not by `rglob`: that fails when a group ends while it looks."""
+    return [Path(folder) for folder, _, _ in os.walk(group)]
 
 
 def _rmdir(folder: Path) -> None:

@@ -66,8 +66,7 @@ class Nodes:
     def create(self, request: NodeRequest) -> NodeRecord:
         """Make and start a node; returns while it boots. Leaves nothing behind when it fails."""
         image = _check(request)
-        self.cloud.make_root()
-        prerequisites.check(image, self.cloud.root)
+        prerequisites.check(image)
         lower = lower_of(image)
         place = self.cloud.node(self.cloud.new_id())
         try:
@@ -133,6 +132,7 @@ class Nodes:
     ) -> tuple[NodeRecord, ipaddress.IPv4Network]:
         """Make the node's folder with its record in it, and keep it locked."""
         with self._cloud_locked():
+            prerequisites.check_memory(self.cloud.root)
             wire = network.make_bridge(self.cloud)
             record = NodeRecord(
                 id=place.id,

@@ -11,7 +11,7 @@ from support_tunnel.adapters.local_cloud.images import Image
 from support_tunnel.adapters.processes import environment
 from support_tunnel.core.errors import HostError, UsageError
 
-__all__ = ["check"]
+__all__ = ["check", "check_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES_WANTED = 1024  # Debian's 128 end at the 27th node: systemd in it cannot start
 
 
-def check(image: Image, root: Path) -> None:
-    """Raises UsageError `cloud.root-needed`, HostError `cloud.packages` or `cloud.memory`."""
+def check(image: Image) -> None:
+    """Raises UsageError `cloud.root-needed` or HostError `cloud.packages`."""
     if os.geteuid() != 0:
         raise UsageError("cloud.root-needed", "the local cloud needs root", next_step="Run the same command with sudo.")
     programs = _PROGRAMS | _FOR_IMAGE[image.id]
@@ -54,11 +54,11 @@ def check(image: Image, root: Path) -> None:
             f"the local cloud needs Debian packages that are not installed: {', '.join(missing)}",
             next_step=f"apt-get install {' '.join(missing)}",
         )
-    _check_memory(root)
     _raise_inotify_limit()
 
 
-def _check_memory(root: Path) -> None:
+def check_memory(root: Path) -> None:
+    """Raises HostError `cloud.memory` when a node more could fill what it writes to."""
     status = os.statvfs(root)
     if status.f_bavail * status.f_frsize < 64 << 20:
         raise HostError(
