@@ -35,18 +35,17 @@ LOG = "support_tunnel.paramiko"
 
 
 class ServerShell:
-    """`ports.Shell` on a connected server; a context manager. `channels` counts the SSH channels opened so far."""
+    """`ports.Shell` on a connected server; a context manager. `channels` counts the SSH channels opened so far.
 
-    def __init__(self, connection: Connection, *, clock: Clock) -> None:
+    `kex` is the key exchange that was agreed on. Paramiko forgets it, so it is known only when one name was offered.
+    """
+
+    def __init__(self, connection: Connection, *, clock: Clock, kex: str) -> None:
         self._connection = connection
         self._clock = clock
         self._root = connection.user == "root"
+        self.kex = kex
         self.channels = 0
-
-    @property
-    def kex(self) -> str:
-        """Name of the key exchange both sides agreed on, `unknown` if this Paramiko does not tell."""
-        return str(getattr(self._connection.transport.kex_engine, "name", "unknown"))
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         from invoke.exceptions import CommandTimedOut, ThreadException
@@ -135,7 +134,7 @@ def connect_server(
             next_step="Check that the server runs and that its firewall lets you in.",
         ) from error
     connection.transport.set_keepalive(KEEPALIVE)
-    return ServerShell(connection, clock=clock)
+    return ServerShell(connection, clock=clock, kex="unknown" if allow_classical else POST_QUANTUM[0])
 
 
 class SshConnector:

@@ -69,7 +69,7 @@ def test_what_a_killed_writer_left_is_not_a_file_and_is_written_over(folder: Pri
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(folder: PrivateFolder) -> None:
     folder.write("name", b"old")
     with pytest.raises(TypeError):
-        folder.write("name", "not bytes")  # type: ignore[arg-type]
+        folder.write("name", "not bytes")  # type: ignore[arg-type]  # the wrong type is the test
     assert folder.read("name") == b"old"
     assert inside(folder) == ["name"]
 

@@ -202,7 +202,7 @@ HOSTILE = [
 def test_hostile_values_never_reach_a_configuration(field: str, value: str) -> None:
     good = {"address": "192.0.2.1", "user": "root", "host_key": KeyPair.make().public, "identity_file": "/run/k"}
     with pytest.raises(ValueError, match="not fit"):
-        Hop(**{**good, field: value})  # type: ignore[arg-type]
+        Hop(**{**good, field: value})  # type: ignore[arg-type]  # port is never among them
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
