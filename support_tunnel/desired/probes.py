@@ -51,7 +51,7 @@ def read(shell: Shell, script: Secret[str], *, timeout: float) -> dict[str, str]
 
 def undo_folder(names: Names) -> str:
     """Where the undo journal of this session lies: tmpfs, beside the session's own folder, not inside it."""
-    return f"{_RUN}/undo/{names.short}"
+    return f"{_RUN}/undo-{names.short}"
 
 
 def server_keys() -> Secret[str]:
@@ -155,7 +155,7 @@ def sweep_names(names: Names) -> Secret[str]:
 rm -f /run/systemd/system/{names.session_unit} /run/systemd/system/{names.tunnel_unit}
 rm -rf {_RUN}/{names.short} {undo_folder(names)}
 systemctl daemon-reload 2>/dev/null
-rmdir {_RUN}/undo {_RUN} 2>/dev/null
+rmdir {_RUN}/vault {_RUN} 2>/dev/null
 exit 0
 """
     )
@@ -191,7 +191,7 @@ def traces() -> Secret[str]:
     ip -o link show | cut -d: -f2 | tr -d ' ' | name
     nft list tables 2>/dev/null | cut -d' ' -f3 | name
     ls /run/systemd/system /run/systemd/transient 2>/dev/null | name
-    ls {_RUN} {_RUN}/undo 2>/dev/null | grep -x '[0-9a-f]\{{8\}}'
+    ls {_RUN} 2>/dev/null | sed -n 's/^\(undo-\)\{{0,1\}}\([0-9a-f]\{{8\}}\)$/\2/p'
 }} | while IFS= read -r short; do printf 'short\t%s\n' "$short"; done
 exit 0
 """
