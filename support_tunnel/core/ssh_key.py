@@ -6,19 +6,15 @@ import base64
 import binascii
 import hashlib
 import re
+import textwrap
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_ssh_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
+from support_tunnel.core.st1.schedule import lp
 
 __all__ = ["fingerprint", "load_private", "new_keypair", "parse_public", "public_blob", "public_line"]
 
@@ -26,15 +22,21 @@ _SHAPE = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]{68})")
 _HEAD = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
 
-def new_keypair(
-    comment: str = "", *, passphrase: Secret[str] | None = None, entropy: Entropy = SYSTEM
-) -> tuple[Secret[str], str]:
-    """Return (OpenSSH private key text, one-line public key). The public line carries `comment` only when there is one."""
-    key = Ed25519PrivateKey.from_private_bytes(entropy.token(32))
-    encryption = BestAvailableEncryption(passphrase.reveal().encode()) if passphrase else NoEncryption()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption).decode()
-    line = public_line(key.public_key())
-    return Secret(private), f"{line} {comment}" if comment else line
+def new_keypair(comment: str = "", *, entropy: Entropy = SYSTEM) -> tuple[Secret[str], str]:
+    """Return (OpenSSH private key text, one-line public key). `comment` is kept in the private key, never in the public line.
+
+    Format: OpenSSH's PROTOCOL.key, unencrypted. Written here because `cryptography` leaves the comment out.
+    """
+    seed = entropy.token(32)
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    raw = key.public_key().public_bytes_raw()
+    check = entropy.token(4)
+    section = check + check + lp(b"ssh-ed25519", raw, seed + raw, comment.encode())
+    section += bytes(range(1, 1 + -len(section) % 8))
+    body = b"openssh-key-v1\0" + lp(b"none", b"none", b"") + (1).to_bytes(4, "big") + lp(_HEAD + raw, section)
+    lines = textwrap.wrap(base64.b64encode(body).decode(), 70)
+    begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+    return Secret("\n".join([begin, *lines, end, ""])), public_line(key.public_key())
 
 
 def load_private(text: Secret[str], *, passphrase: Secret[str] | None = None) -> Ed25519PrivateKey:

@@ -49,7 +49,7 @@ class AdminOffer:
         text = unseal(code.prk.reveal(), header, rest)
         if not allow_classical:
             require_mlkem()
-        offer = Offer.from_json(payload(text))
+        offer = Offer.from_json(payload(OFFER, text))
         if offer.suite == CLASSICAL and not allow_classical:
             raise MessageError(
                 "offer.classical",
@@ -153,7 +153,7 @@ class AdminSession:
         hours off, unless `allow_skew`.
         """
         self._lifecycle.require(AdminState.ANSWERED, AdminState.CONFIRMED)
-        confirm = Confirm.from_json(payload(self._unseal(CONFIRM, m3)))
+        confirm = Confirm.from_json(payload(CONFIRM, self._unseal(CONFIRM, m3)))
         # Commitment before digits: a nonce chosen after R was known could be ground to any digits.
         if not hmac.compare_digest(schedule.sas_commitment(confirm.nonce), self.offer.sas_commitment):
             self.stop()
@@ -178,7 +178,7 @@ class AdminSession:
     def read_ready(self, m4: bytes) -> Ready:
         """Open M4. Reading it again gives the same. Raises MessageError `msg.*`, `ttl.exceeds`."""
         self._lifecycle.require(AdminState.CONFIRMED, AdminState.READY)
-        ready = Ready.from_json(payload(self._unseal(READY, m4)))
+        ready = Ready.from_json(payload(READY, self._unseal(READY, m4)))
         if ready.path >= len(self.answer.paths):
             raise fields.wrong("path", "one of the answer's paths")
         if self._confirmed is None or ready.until > self._confirmed + timedelta(seconds=self.answer.ttl):

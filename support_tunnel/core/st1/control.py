@@ -60,7 +60,7 @@ class Channel:
     def receive(self, blob: bytes) -> Control:
         """Open the other side's next message. Raises MessageError `msg.*`; one refused changes nothing."""
         header, rest = split(blob, self._header(_HEARS[self.side], None))
-        content = payload(unseal(self._key.reveal(), header, rest))
+        content = payload(header.kind, unseal(self._key.reveal(), header, rest))
         counter = header.counter or 0
         if counter <= self._heard:
             raise MessageError("msg.replay", "this control message is older than one that already came")

@@ -140,7 +140,7 @@ class DeviceOffer:
         self._lifecycle.move(DeviceState.ANSWERED)
         self._prk = self._kem = None
         try:
-            answer = Answer.from_json(payload(text))
+            answer = Answer.from_json(payload(ANSWER, text))
             signed = signed_text(header, ciphertext, ephemeral, answer)
             signer = verify_signer(answer.signer, signed, answer.signature, trust=trust, now=now)
             self._check_grant(answer)

@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _MAGIC: Final = b"ST\x01"
-_BLOCK: Final = 256
 _TAG: Final = 16
 SALT_LENGTH: Final = 32
 LONGEST_MESSAGE: Final = 16_384
@@ -45,20 +44,24 @@ LONGEST_MESSAGE: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of message. `binding` is what follows the id in the header: nothing, a transcript, or that and a counter."""
+    """One kind of message. `binding` is what follows the id in the header: nothing, a transcript, or that and a counter.
+
+    `block` is what its text is padded to, so large that the size tells nothing about names, ports or signers.
+    """
 
     number: int
     name: str
     direction: bytes
     binding: int
+    block: int
 
 
-OFFER: Final = Kind(1, "offer", b"device to admin", 0)
-ANSWER: Final = Kind(2, "answer", b"admin to device", 32)
-CONFIRM: Final = Kind(3, "confirm", b"device to admin", 32)
-READY: Final = Kind(4, "ready", b"device to admin", 32)
-ADMIN_CONTROL: Final = Kind(5, "admin's control", b"admin to device", 40)
-DEVICE_CONTROL: Final = Kind(6, "device's control", b"device to admin", 40)
+OFFER: Final = Kind(1, "offer", b"device to admin", 0, 2304)
+ANSWER: Final = Kind(2, "answer", b"admin to device", 32, 1024)
+CONFIRM: Final = Kind(3, "confirm", b"device to admin", 32, 256)
+READY: Final = Kind(4, "ready", b"device to admin", 32, 256)
+ADMIN_CONTROL: Final = Kind(5, "admin's control", b"admin to device", 40, 256)
+DEVICE_CONTROL: Final = Kind(6, "device's control", b"device to admin", 40, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def split(message: bytes, expected: Header) -> tuple[Header, bytes]:
 def seal(key: bytes, header: Header, text: bytes, entropy: Entropy, *, also: bytes = b"") -> bytes:
     """Return the whole message: header, `also`, salt, sealed `text` (canonical JSON) padded with spaces to whole blocks."""
     salt = entropy.token(SALT_LENGTH)
-    padded = text + b" " * (-len(text) % _BLOCK)
+    padded = text + b" " * (-len(text) % header.kind.block)
     clear = header.pack() + also + salt
     cipher, nonce = _cipher(key, header.kind, salt)
     return clear + cipher.encrypt(nonce, padded, clear)
@@ -101,7 +104,7 @@ def seal(key: bytes, header: Header, text: bytes, entropy: Entropy, *, also: byt
 def unseal(key: bytes, header: Header, rest: bytes, *, also: bytes = b"") -> bytes:
     """Open what `split` returned (after taking `also` off it). Raises MessageError `msg.auth` and nothing else."""
     salt, sealed = rest[:SALT_LENGTH], rest[SALT_LENGTH:]
-    if len(sealed) % _BLOCK != _TAG:
+    if len(sealed) % header.kind.block != _TAG:
         not_open()
     cipher, nonce = _cipher(key, header.kind, salt)
     try:
@@ -110,10 +113,10 @@ def unseal(key: bytes, header: Header, rest: bytes, *, also: bytes = b"") -> byt
         not_open()
 
 
-def payload(padded: bytes) -> object:
+def payload(kind: Kind, padded: bytes) -> object:
     """Read the JSON of what `unseal` returned. Raises MessageError `msg.json`: the sender has the code and breaks ST1."""
     text = padded.rstrip(b" ")
-    if len(padded) - len(text) >= _BLOCK:  # one message, one padding
+    if len(padded) - len(text) >= kind.block:  # one message, one padding
         text = b""
     try:
         return canonical.loads(text)
