@@ -39,6 +39,7 @@ __all__ = ["HttpMailbox"]
 
 LONGEST_POLL = 25.0
 """Seconds the API holds one poll; a longer wait is several."""
+LONGEST_TTL = 24 * 3600
 ONE_REQUEST = 10.0
 """Seconds for connect, send and each read of a request that does not wait."""
 
@@ -72,6 +73,8 @@ class HttpMailbox:
 
     def open(self, tunnel: TunnelId, offer: bytes, *, claim: Secret[bytes], ttl: int) -> None:
         """Device: put the offer. Raises WrongState `tunnel.exists` when the id holds another one."""
+        if not 1 <= ttl <= LONGEST_TTL:
+            raise UsageError("api.ttl", "a tunnel lives 1 second to 24 hours", next_step="Ask for less time.")
         body = {
             "offer": _base64(offer),
             "device_token_sha256": hashlib.sha256(self.device_token.reveal().encode()).hexdigest(),

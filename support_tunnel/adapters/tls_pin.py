@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
-from typing import Any
+from typing import Any, NoReturn
 
 from support_tunnel.core.errors import HostError, UsageError
 
@@ -48,7 +48,12 @@ def pinned_context(sha256: bytes) -> ssl.SSLContext:
                     next_step="Ask the API's operator for its fingerprint by another way; do not just replace the pin.",
                 )
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    class PinnedContext(ssl.SSLContext):
+        def wrap_bio(self, *args: Any, **kwargs: Any) -> NoReturn:
+            # That way in would skip PinnedSocket and accept any certificate.
+            raise NotImplementedError("a pinned context makes sockets only")
+
+    context = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # no authority vouches for it; PinnedSocket is what verifies

@@ -20,6 +20,7 @@ __all__ = ["FakeMailbox", "FakePostOffice"]
 
 MAX_BLOB = 16 * 1024
 CONTROL_KEPT = 16
+LONGEST_TTL = 24 * 3600
 DEVICE_SLOTS = ("confirm", "ready", "control-device")
 ADMIN_SLOTS = ("answer", "control-admin")
 
@@ -80,6 +81,8 @@ class FakeMailbox:
         self._rights = rights
 
     def open(self, tunnel: TunnelId, offer: bytes, *, claim: Secret[bytes], ttl: int) -> None:
+        if not 1 <= ttl <= LONGEST_TTL:
+            raise UsageError("api.ttl", "a tunnel lives 1 second to 24 hours")
         _check_size(offer)
         with self._office.changed:
             there = self._office.box(tunnel)

@@ -279,6 +279,11 @@ def test_a_message_has_a_size(size: int, tunnel: TunnelId, claim: Secret[bytes],
     assert code_of(lambda: device.open(tunnel, bytes(size), claim=claim, ttl=1), UsageError) == "api.size"
 
 
+@pytest.mark.parametrize("ttl", [0, -1, 24 * 3600 + 1])
+def test_a_tunnel_lives_a_day_at_most(ttl: int, tunnel: TunnelId, claim: Secret[bytes], office: Office) -> None:
+    assert code_of(lambda: office.device().open(tunnel, b"offer", claim=claim, ttl=ttl), UsageError) == "api.ttl"
+
+
 def test_the_longest_message_arrives_whole(tunnel: TunnelId, device: DeviceFace, admin: Mailbox) -> None:
     longest = secrets.token_bytes(16 * 1024)
     device.post(tunnel, "confirm", longest)

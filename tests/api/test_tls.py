@@ -16,7 +16,7 @@ import pytest
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.mailbox_http import HttpMailbox
-from support_tunnel.adapters.tls_pin import parse_fingerprint
+from support_tunnel.adapters.tls_pin import parse_fingerprint, pinned_context
 from support_tunnel.api.certificate import ensure_certificate, fingerprint
 from support_tunnel.api.serve import RunningApi
 from support_tunnel.api.settings import ApiSettings
@@ -67,6 +67,11 @@ def test_another_certificate_gets_no_byte_of_the_request(tmp_path: Path, clock: 
             device.messages(TUNNEL, after=0, wait=0)
         thread.join()
     assert (refused.value.code, heard) == ("api.pin", [b""])
+
+
+def test_there_is_no_way_around_the_check() -> None:
+    with pytest.raises(NotImplementedError):
+        pinned_context(bytes(32)).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO())
 
 
 def test_the_self_made_certificate_stays_and_a_pin_may_be_written_in_any_usual_way(
