@@ -143,8 +143,10 @@ async def _read(
             left = deadline - loop.time()
             if delivery.messages or delivery.closed or bells.ended or left <= 0:
                 return delivery
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(bell.wait(), left)
+            except TimeoutError:
+                return delivery
 
 
 def _messages(delivery: Delivery) -> models.Messages:
