@@ -28,7 +28,7 @@ class AdminSettings:
     """URL of the mailbox."""
     api_fingerprint: str = ""
     """SHA-256 of its certificate, where no public CA vouches for it."""
-    token: str = "file:~/.config/support_tunnel/token"
+    token: str = "file:~/.config/support_tunnel/token"  # noqa: S105 - where it is, never what it is
     """Where this admin's API token is."""
     signer: str = "~/.config/support_tunnel/signer_ed25519"
     """The long-lived key that owners recognise (`fab key.create`)."""

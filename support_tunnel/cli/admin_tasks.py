@@ -24,7 +24,7 @@ _ID = "tunnel id, or the first digits of it"
 
 @verb(
     aliases=("create",),
-    help={
+    flags={
         "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
         "tunnel-id": "checked against the code when given",
         "minutes": "stay at most this long (default: all that the owner offers)",
@@ -103,7 +103,7 @@ def _code_text(given: str, *, refuse_argv: bool) -> Secret[str]:
     return Secret(given)
 
 
-@verb(help={"json": _JSON}, name="list")
+@verb(flags={"json": _JSON}, name="list")
 def list_(c: Context, json: bool = False) -> None:
     """Show your tunnels, and the organisation's requests that wait for an answer."""
     from support_tunnel.cli.admin_settings import load_admin_settings
@@ -114,7 +114,13 @@ def list_(c: Context, json: bool = False) -> None:
     if json:
         emit(
             [
-                {"tunnel_id": row.tunnel, "state": row.state, "mine": row.mine, "device": row.device, "expires": row.expires}
+                {
+                    "tunnel_id": row.tunnel,
+                    "state": row.state,
+                    "mine": row.mine,
+                    "device": row.device,
+                    "expires": row.expires,
+                }
                 for row in rows
             ]
         )
@@ -122,7 +128,13 @@ def list_(c: Context, json: bool = False) -> None:
         table(
             ("tunnel", "state", "whose", "device", "until"),
             [
-                (row.tunnel[:8], row.state, "yours" if row.mine else row.answered_by or "-", row.device, _local(row.expires))
+                (
+                    row.tunnel[:8],
+                    row.state,
+                    "yours" if row.mine else row.answered_by or "-",
+                    row.device,
+                    _local(row.expires),
+                )
                 for row in rows
             ],
         )
@@ -130,7 +142,7 @@ def list_(c: Context, json: bool = False) -> None:
         line("no tunnels")
 
 
-@verb(positional=("tunnel_id",), help={"tunnel-id": _ID})
+@verb(positional=("tunnel_id",), flags={"tunnel-id": _ID})
 def connect(c: Context, tunnel_id: str) -> None:
     """Open a terminal in the device's session."""
     from support_tunnel.cli.admin_settings import load_admin_settings
@@ -143,7 +155,10 @@ def connect(c: Context, tunnel_id: str) -> None:
         raise SystemExit(status)
 
 
-@verb(positional=("tunnel_id", "command_line"), help={"tunnel-id": _ID, "command-line": "what to run, in one word", "json": _JSON})
+@verb(
+    positional=("tunnel_id", "command_line"),
+    flags={"tunnel-id": _ID, "command-line": "what to run, in one word", "json": _JSON},
+)
 def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -> None:
     """Run one command in the device's session; its exit status becomes this one's."""
     from support_tunnel.cli.admin_settings import load_admin_settings
@@ -161,7 +176,7 @@ def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -
         raise SystemExit(done.status)
 
 
-@verb(positional=("tunnel_id",), help={"tunnel-id": _ID, "json": _JSON})
+@verb(positional=("tunnel_id",), flags={"tunnel-id": _ID, "json": _JSON})
 def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
     """End a tunnel: tell the device, remove the server, erase the keys."""
     from support_tunnel.cli.admin_settings import load_admin_settings
@@ -180,18 +195,28 @@ def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
         line(f"stopped: {tunnel[:8]}, its server is gone")
 
 
-@verb(aliases=("gc",), help={"dry-run": "say what would be ended, end nothing", "json": _JSON})
+@verb(aliases=("gc",), flags={"dry-run": "say what would be ended, end nothing", "json": _JSON})
 def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
     """End whatever a killed tool left behind and every server of ours that is past its own expiry."""
     from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.rehearsal.stage import remove_dead
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.flows.admin import sweep as flow
 
     ports = admin_ports(load_admin_settings(os.environ))
     swept = flow.sweep(ports, dry_run=dry_run)
+    if not dry_run and os.geteuid() == 0:
+        swept.ended += remove_dead()
     ports.progress.end()
     if json:
-        emit({"dry_run": dry_run, "ended": swept.ended, "kept": swept.kept, "failed": [list(pair) for pair in swept.failed]})
+        emit(
+            {
+                "dry_run": dry_run,
+                "ended": swept.ended,
+                "kept": swept.kept,
+                "failed": [list(pair) for pair in swept.failed],
+            }
+        )
     else:
         for label in swept.ended:
             line(f"{'would end' if dry_run else 'ended'}: {label}")
@@ -201,7 +226,9 @@ def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
             line("nothing to sweep")
     if swept.failed:
         what = "; ".join(f"{label}: {reason}" for label, reason in swept.failed)
-        raise SupportTunnelError("sweep.failed", f"could not be proved gone: {what}", next_step="Run `fab sweep` again.")
+        raise SupportTunnelError(
+            "sweep.failed", f"could not be proved gone: {what}", next_step="Run `fab sweep` again."
+        )
 
 
 def _local(when: datetime) -> str:

@@ -19,7 +19,7 @@ _JSON = "one line of JSON a result, for programs"
 
 
 @verb(
-    help={
+    flags={
         "host": "address to listen on (default 127.0.0.1)",
         "port": "TCP port (default 8443)",
         "domain": "name or address by which clients know it; repeat for more",
@@ -58,7 +58,14 @@ def serve(
     run(settings, clock=SystemClock(), announce=line)
 
 
-@verb(help={"name": "whose token it is; owners' admins see this name", "rights": "answer,list (default) or one of them", "state": _STATE, "json": _JSON})
+@verb(
+    flags={
+        "name": "whose token it is; owners' admins see this name",
+        "rights": "answer,list (default) or one of them",
+        "state": _STATE,
+        "json": _JSON,
+    }
+)
 def create(c: Context, name: str = "", rights: str = "answer,list", state: str = "", json: bool = False) -> None:
     """Make an admin's token. It is shown once."""
     from support_tunnel.adapters.clock import SystemClock
@@ -75,7 +82,7 @@ def create(c: Context, name: str = "", rights: str = "answer,list", state: str =
         sys.stderr.write("Keep it in a file of mode 0600 and name that in the inventory: token: file:PATH\n")
 
 
-@verb(help={"state": _STATE, "json": _JSON}, name="list")
+@verb(flags={"state": _STATE, "json": _JSON}, name="list")
 def list_(c: Context, state: str = "", json: bool = False) -> None:
     """List tokens: name, rights, when made, last used, revoked. Never their values."""
     from support_tunnel.api.serve import open_store
@@ -85,18 +92,28 @@ def list_(c: Context, state: str = "", json: bool = False) -> None:
     with open_store(ApiSettings(state_dir=_state(state))) as store:
         tokens = list_tokens(store)
     if json:
-        emit([{"name": token.name, "rights": sorted(token.rights), "created": token.created, "revoked": token.revoked} for token in tokens])
+        emit(
+            [
+                {"name": token.name, "rights": sorted(token.rights), "created": token.created, "revoked": token.revoked}
+                for token in tokens
+            ]
+        )
         return
     table(
         ("name", "rights", "created", "revoked"),
         [
-            (token.name, ",".join(sorted(token.rights)), f"{token.created:%Y-%m-%d}", f"{token.revoked:%Y-%m-%d}" if token.revoked else "")
+            (
+                token.name,
+                ",".join(sorted(token.rights)),
+                f"{token.created:%Y-%m-%d}",
+                f"{token.revoked:%Y-%m-%d}" if token.revoked else "",
+            )
             for token in tokens
         ],
     )
 
 
-@verb(positional=("name",), help={"name": "whose token", "state": _STATE})
+@verb(positional=("name",), flags={"name": "whose token", "state": _STATE})
 def revoke(c: Context, name: str, state: str = "") -> None:
     """Revoke a token at once."""
     from support_tunnel.adapters.clock import SystemClock

@@ -32,12 +32,16 @@ class Ended(KeyboardInterrupt):
 
 
 def verb(
-    *, help: Mapping[str, str] | None = None, positional: tuple[str, ...] = (), aliases: tuple[str, ...] = (), name: str = ""
+    *,
+    flags: Mapping[str, str] | None = None,
+    positional: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    name: str = "",
 ) -> Callable[[Callable[..., None]], Task[Any]]:
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly."""
 
     def wrap(function: Callable[..., None]) -> Task[Any]:
-        return task(name=name or None, help=dict(help or {}), positional=list(positional), aliases=aliases)(
+        return task(name=name or None, help=dict(flags or {}), positional=list(positional), aliases=aliases)(
             boundary(function)
         )
 
@@ -52,9 +56,7 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
         as_json = bool(kwargs.get("json"))
         try:
             with _signals():
-                # Invoke lets a required positional swallow `--help`; the person wanted help, not a task run on it.
-                if any(value in ("--help", "-h") for value in kwargs.values()):
-                    raise UsageError("usage.help", "help comes before the name", next_step=f"Try --help {_verb(function)}.")
+                _refuse_help(function, kwargs)
                 function(*args, **kwargs)
         except SupportTunnelError as error:
             _say(error, as_json=as_json)
@@ -70,8 +72,11 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
     return bounded
 
 
-def _verb(function: Callable[..., None]) -> str:
-    return function.__name__.replace("_", "-")
+def _refuse_help(function: Callable[..., None], given: Mapping[str, object]) -> None:
+    """Invoke lets a required positional swallow `--help`; the person wanted help, not a task run on it."""
+    if any(value in ("--help", "-h") for value in given.values()):
+        name = function.__name__.rstrip("_").replace("_", "-")
+        raise UsageError("usage.help", "help comes before the name of a task", next_step=f"Try --help {name}.")
 
 
 def _say(error: SupportTunnelError, *, as_json: bool) -> None:

@@ -42,7 +42,9 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
             raise UsageError("config.syntax", f"{config}: {str(error).splitlines()[0]}") from None
         for section in parser.sections():
             if section != "device":
-                raise UsageError("config.unknown", f"{config}: section [{section}] is not known; there is only [device]")
+                raise UsageError(
+                    "config.unknown", f"{config}: section [{section}] is not known; there is only [device]"
+                )
         if parser.has_section("device"):
             for key, value in parser.items("device"):
                 if key not in _KEYS:

@@ -21,7 +21,7 @@ _JSON = "one line of JSON a result, for programs"
 
 @verb(
     aliases=("request-and-connect",),
-    help={
+    flags={
         "ttl": "minutes the helper may stay at most (default 30, at most 480)",
         "name": "how this device is called on the helper's screen (default: its host name)",
         "wait": "minutes to wait for a helper before giving up (default 60)",
@@ -50,7 +50,9 @@ def request_and_connect_tunnel(
         )
     settings = load_device_settings(os.environ)
     ports = device_ports(settings)
-    handing = Handing(file=Path(code_file) if code_file else None, as_json=json, to_stdout=not stdout_is_journal(os.environ))
+    handing = Handing(
+        file=Path(code_file) if code_file else None, as_json=json, to_stdout=not stdout_is_journal(os.environ)
+    )
     wish = Wish(scope=Scope("shell"), ttl=ttl * 60, name=name or settings.name, patience=wait * 60)
     try:
         connected = request_and_connect(ports, wish, keeper=keeper_command(), hand_over=handing.show)
@@ -74,7 +76,7 @@ def request_and_connect_tunnel(
         sys.stderr.write("End it at any moment: inv stop\n")
 
 
-@verb(help={"json": _JSON})
+@verb(flags={"json": _JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show whether anybody is let in, who, and until when."""
     from support_tunnel.cli.wiring_device import device_ports
@@ -84,7 +86,13 @@ def status(c: Context, json: bool = False) -> None:
     if json:
         emit(
             [
-                {"tunnel_id": row.tunnel, "state": row.state, "admin": row.admin, "scope": row.scope, "until": row.until}
+                {
+                    "tunnel_id": row.tunnel,
+                    "state": row.state,
+                    "admin": row.admin,
+                    "scope": row.scope,
+                    "until": row.until,
+                }
                 for row in rows
             ]
         )
@@ -97,7 +105,7 @@ def status(c: Context, json: bool = False) -> None:
         sys.stderr.write("End it at any moment: inv stop\n")
 
 
-@verb(help={"json": _JSON})
+@verb(flags={"json": _JSON})
 def stop(c: Context, json: bool = False) -> None:
     """End every session and request on this device at once. Works offline."""
     from support_tunnel.cli.wiring_device import device_ports
@@ -114,7 +122,7 @@ def stop(c: Context, json: bool = False) -> None:
         line(f"closed: ended {len(tunnels)}" if tunnels else "closed: there was nothing to end")
 
 
-@verb(help={"json": _JSON})
+@verb(flags={"json": _JSON})
 def gc(c: Context, json: bool = False) -> None:
     """End what nobody watches any more (after a crash or a power cut); a live session is left alone."""
     from support_tunnel.cli.wiring_device import device_ports

@@ -14,7 +14,7 @@ from support_tunnel.core.errors import UsageError
 __all__ = ["namespace"]
 
 
-@verb(help={"json": "one line of JSON a result, for programs"})
+@verb(flags={"json": "one line of JSON a result, for programs"})
 def create(c: Context, json: bool = False) -> None:
     """Make your signing key, once. Owners' devices remember it and say how often they have met you."""
     from support_tunnel.cli.admin_settings import load_admin_settings

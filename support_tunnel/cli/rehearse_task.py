@@ -13,7 +13,7 @@ from support_tunnel.core.errors import HostError
 __all__ = ["rehearse"]
 
 
-@verb(help={"json": "end with one line of JSON: seconds, device_changes, leftovers, steps"})
+@verb(flags={"json": "end with one line of JSON: seconds, device_changes, leftovers, steps"})
 def rehearse(c: Context, json: bool = False) -> None:
     """Play the whole main job on this machine with real hosts, and prove that both ends are clean afterwards."""
     from support_tunnel.adapters.clock import SystemClock
@@ -46,4 +46,6 @@ def rehearse(c: Context, json: bool = False) -> None:
         )
     if not clean:
         what = "; ".join([*(f"changed on the device: {path}" for path in done.device_changes), *done.leftovers])
-        raise HostError("rehearsal.unclean", f"something was left behind: {what}", next_step="This is a bug; please report it.")
+        raise HostError(
+            "rehearsal.unclean", f"something was left behind: {what}", next_step="This is a bug; please report it."
+        )

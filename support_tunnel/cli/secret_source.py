@@ -42,4 +42,6 @@ def read_secret(source: str, what: str, environ: MutableMapping[str, str] | None
         return Secret(environ.pop(rest).strip())
     if kind == "cmd":
         return Secret(processes.run(shlex.split(rest), timeout=60).stdout.strip())
-    raise UsageError("secret.source", f"{what} is given as -, file:PATH, env:NAME or cmd:PROGRAM, never as the value itself")
+    raise UsageError(
+        "secret.source", f"{what} is given as -, file:PATH, env:NAME or cmd:PROGRAM, never as the value itself"
+    )

@@ -14,7 +14,7 @@ _wrapper: Callable[[str, object], object] | None = None
 
 def set_wrapper(wrapper: Callable[[str, object], object] | None) -> None:
     """Have each port passed through `wrapper(name, port)` when it is built; None takes the hook out."""
-    global _wrapper  # noqa: PLW0603 - one hook a process, set before the program starts
+    global _wrapper
     _wrapper = wrapper
 
 

@@ -22,8 +22,8 @@ __all__ = ["admin_ports"]
 
 def admin_ports(settings: AdminSettings, *, progress: Progress | None = None) -> AdminPorts:
     """Nothing is contacted here; each port reaches out when it is called."""
-    from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
     from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
     from support_tunnel.adapters.door_ssh import SshDoor
     from support_tunnel.adapters.ledger_disk import DiskLedger
     from support_tunnel.adapters.progress import progress_for
@@ -76,7 +76,6 @@ def admin_ports(settings: AdminSettings, *, progress: Progress | None = None) ->
         signer=signer,
         owner=f"{getpass.getuser()}@{socket.gethostname()}",
     )
-
 
 
 def _known(settings: AdminSettings) -> str:

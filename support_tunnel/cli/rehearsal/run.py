@@ -58,7 +58,9 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
     with processes.streaming([*on.device.ssh, ask]) as owner:
         code = Code.parse(_event(owner, "requested")["preshared_key"])
         try:
-            answered = create_server(ports, code, name=on.settings.display_name, max_ttl=None, read_aloud=lambda _: None)
+            answered = create_server(
+                ports, code, name=on.settings.display_name, max_ttl=None, read_aloud=lambda _: None
+            )
         except SupportTunnelError:
             # The admin only sees that the device went away; why, the device says.
             for said in owner.end(timeout=30).stderr.splitlines():
@@ -87,7 +89,9 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
     done.leftovers += [f"ledger entry {entry.tunnel[:8]}" for entry in ports.ledger.entries()]
     done.leftovers += [f"keys of {tunnel[:8]}" for tunnel in ports.vault.tunnels()]
     done.leftovers += [f"server {server.name}" for server in ports.clouds["local"].servers()]
-    done.leftovers += [f"open tunnel {row.tunnel[:8]}" for row in ports.mailbox_for(None).tunnels() if row.state == "open"]
+    done.leftovers += [
+        f"open tunnel {row.tunnel[:8]}" for row in ports.mailbox_for(None).tunnels() if row.state == "open"
+    ]
 
 
 def _seen(on: Stage) -> Snapshot:

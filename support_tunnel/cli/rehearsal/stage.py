@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from support_tunnel.core.ports import Progress
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
 
-__all__ = ["DeviceNode", "Stage", "stage"]
+__all__ = ["DeviceNode", "Stage", "invoke_on_device", "remove_dead", "stage"]
 
 RULE_MINUTES = 10
+_PREFIX = "support_tunnel-rehearsal-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,75 +47,103 @@ class Stage:
 @contextmanager
 def stage(progress: Progress) -> Iterator[Stage]:
     """Set everything up and take everything down, also when it is interrupted half-way."""
-    from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
+    remove_dead()
+    folder = _home() / f"{_PREFIX}{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    with _held(folder):
+        try:
+            with _played(folder, progress) as ready:
+                yield ready
+        finally:
+            _clear(folder)
+
+
+def remove_dead() -> list[str]:
+    """End what killed rehearsals left: their nodes and folders. Returns their names; one that still runs is left alone."""
+    removed = []
+    for folder in sorted(_home().glob(f"{_PREFIX}*")):
+        with suppress(BlockingIOError), _held(folder):
+            _clear(folder)
+            removed.append(folder.name)
+    return removed
+
+
+def _home() -> Path:
+    """In memory: keys of both sides lie in there."""
     from support_tunnel.adapters.vault_tmpfs import default_vault_folder
 
-    # In memory: keys of both sides lie in it.
-    folder = default_vault_folder(os.environ).with_name(f"support_tunnel-rehearsal-{secrets.token_hex(4)}")
-    folder.mkdir(mode=0o700)
-    cloud_root = folder / "cloud"
-    driver = LocalNodeDriver(cloud_root)
-    try:
-        with _played(folder, cloud_root, driver, progress) as ready:
-            yield ready
-    finally:
-        for view in driver.nodes.views():
-            driver.nodes.destroy(view.record.id)
-        shutil.rmtree(folder, ignore_errors=True)
+    return default_vault_folder(os.environ).parent
 
 
 @contextmanager
-def _played(folder: Path, cloud_root: Path, driver: object, progress: Progress) -> Iterator[Stage]:
-    from libcloud.compute.base import NodeAuthSSHKey
+def _held(folder: Path) -> Iterator[None]:
+    """Raises BlockingIOError while a living process plays in this folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
+
+def _clear(folder: Path) -> None:
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.local_cloud.layout import CloudLayout
+    from support_tunnel.adapters.local_cloud.nodes import Nodes
+
+    nodes = Nodes(CloudLayout(folder / "cloud"), SystemClock())
+    for node_id in nodes.cloud.node_ids():
+        nodes.destroy(node_id)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _played(folder: Path, progress: Progress) -> Iterator[Stage]:
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.local_cloud import network
     from support_tunnel.adapters.local_cloud.checkout import checkout_binds
-    from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
-    from support_tunnel.adapters.local_cloud.nodes import NodeState
+    from support_tunnel.adapters.local_cloud.layout import CloudLayout
+    from support_tunnel.adapters.local_cloud.nodes import NodeRequest, Nodes, NodeState
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.api.serve import RunningApi
     from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.tokens import create_token
 
-    assert isinstance(driver, LocalNodeDriver)  # noqa: S101 - narrows a type that only the lazy import can name
     clock = SystemClock()
+    nodes = Nodes(CloudLayout(folder / "cloud"), clock)
     progress.step("Booting a device")
     owner_private, owner_public = ssh_key.new_keypair("rehearsal, the owner's keyboard")
-    node = driver.create_node(
-        "device",
-        driver.list_sizes()[0],
-        next(image for image in driver.list_images() if image.id == "host"),
-        auth=NodeAuthSSHKey(owner_public),
-        ex_bind_ro=checkout_binds(),
+    node = nodes.create(
+        NodeRequest("device", image="host", authorized_key=owner_public, bind_ro=tuple(checkout_binds()))
     )
-    wire = network.network_of(driver.nodes.cloud)
+    wire = network.network_of(nodes.cloud)
     gateway = network.gateway(wire) if wire else "127.0.0.1"
     progress.step("Starting the API")
     api_settings = ApiSettings(state_dir=folder / "api", host=gateway, port=0, names=(gateway,))
     with RunningApi(api_settings, clock=clock) as api:
-        settings = _admin(folder, cloud_root, api.url, api.fingerprint or "")
-        token = create_token(api.store, name="rehearsal", clock=clock)
-        _write(folder / "token", token)
+        settings = _admin(folder, api.url, api.fingerprint or "")
+        _write(folder / "token", create_token(api.store, name="rehearsal", clock=clock))
         signer_private, signer_public = ssh_key.new_keypair("rehearsal")
         _write(folder / "signer", signer_private)
         progress.step("Installing the device's settings")
-        device = _device_node(folder, node, owner_private)
+        device = _device_node(folder, node.id, node.address, node.host_key, owner_private)
         wait_for(
-            lambda: True if driver.nodes.views()[0].state is NodeState.READY else None,
+            lambda: True if nodes.views()[0].state is NodeState.READY else None,
             what="the device's sshd",
             seconds=60,
             clock=clock,
         )
-        with connect_server(
-            device.address,
-            user="root",
-            private_key=owner_private,
-            host_key=node.extra["host_key"],
-            timeout=30,
-            clock=clock,
-            allow_classical=True,  # the owner's own keyboard; Debian 12's sshd and Paramiko share no post-quantum exchange
-        ) as shell:
+        with (
+            connect_server(
+                node.address,
+                user="root",
+                private_key=owner_private,
+                host_key=node.host_key,
+                timeout=30,
+                clock=clock,
+                allow_classical=True,  # the owner's own keyboard; Debian 12's sshd and Paramiko share no post-quantum exchange
+            ) as shell
+        ):
             paths.library().converge(
                 shell,
                 ("device_settings",),
@@ -120,15 +151,17 @@ def _played(folder: Path, cloud_root: Path, driver: object, progress: Progress) 
                     "device_settings_api": api.url,
                     "device_settings_api_fingerprint": api.fingerprint or "",
                     "device_settings_name": "Rehearsal device",
-                    "device_settings_consent": [{"signer": signer_public, "scope": "shell", "max_ttl_minutes": RULE_MINUTES}],
+                    "device_settings_consent": [
+                        {"signer": signer_public, "scope": "shell", "max_ttl_minutes": RULE_MINUTES}
+                    ],
                 },
                 host="the device",
                 timeout=30,
             )
-        yield Stage(folder, cloud_root, device, settings, driver.nodes.cloud.bridge)
+        yield Stage(folder, nodes.cloud.root, device, settings, nodes.cloud.bridge)
 
 
-def _admin(folder: Path, cloud_root: Path, url: str, fingerprint: str) -> AdminSettings:
+def _admin(folder: Path, url: str, fingerprint: str) -> AdminSettings:
     return replace(
         AdminSettings(),
         api=url,
@@ -138,13 +171,11 @@ def _admin(folder: Path, cloud_root: Path, url: str, fingerprint: str) -> AdminS
         name="Rehearsal admin",
         state=str(folder / "state"),
         runtime=str(folder / "runtime"),
-        clouds={"local": {"root": str(cloud_root)}},
+        clouds={"local": {"root": str(folder / "cloud")}},
     )
 
 
-def _device_node(folder: Path, node: object, owner_private: Secret[str]) -> DeviceNode:
-    address: str = node.public_ips[0]  # type: ignore[attr-defined]  # libcloud has no types
-    host_key: str = node.extra["host_key"]  # type: ignore[attr-defined]  # libcloud has no types
+def _device_node(folder: Path, node_id: str, address: str, host_key: str, owner_private: Secret[str]) -> DeviceNode:
     _write(folder / "owner", owner_private)
     _write(folder / "known_hosts", Secret(f"device {' '.join(host_key.split()[:2])}\n"))
     options = (
@@ -152,7 +183,7 @@ def _device_node(folder: Path, node: object, owner_private: Secret[str]) -> Devi
         *("-o", "HostKeyAlias=device", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"),
         *("-o", "GlobalKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
     )
-    return DeviceNode(node.id, address, ("ssh", *options, f"root@{address}"))  # type: ignore[attr-defined]  # as above
+    return DeviceNode(node_id, address, ("ssh", *options, f"root@{address}"))
 
 
 def _write(file: Path, value: Secret[str]) -> None:
@@ -163,7 +194,5 @@ def _write(file: Path, value: Secret[str]) -> None:
 
 def invoke_on_device(*words: str) -> str:
     """The command line that runs our own `inv` in a device node, with the interpreter of this process."""
-    import shlex
-
     inv = Path(sys.executable).with_name("inv")
     return shlex.join(["env", "-C", str(paths.REPOSITORY), "PYTHONDONTWRITEBYTECODE=1", str(inv), *words])

@@ -109,7 +109,9 @@ def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:
     for blob in blobs:
         if blob.slot == "offer":
             return AdminOffer.open(code, blob.data)
-    raise WrongState("tunnel.unknown", "the API holds no offer under this code", next_step="Ask the owner for a new code.")
+    raise WrongState(
+        "tunnel.unknown", "the API holds no offer under this code", next_step="Ask the owner for a new code."
+    )
 
 
 def _answer(
@@ -126,7 +128,9 @@ def _answer(
     save_channel(ports.vault, tunnel, session.channel())
     entry = ports.ledger.read(tunnel)
     if entry is None:
-        raise WrongState("ledger.gone", "the ledger entry of this tunnel was removed meanwhile", next_step="Ask for a new code.")
+        raise WrongState(
+            "ledger.gone", "the ledger entry of this tunnel was removed meanwhile", next_step="Ask for a new code."
+        )
     entry = replace(entry, stage="answered")
     ports.ledger.write(entry)
     ports.progress.step("Handing the tunnel's key to the server")
@@ -177,5 +181,7 @@ def _await(ports: AdminPorts, code: Code, mailbox: Mailbox, slot: str, seconds: 
             if blob.slot == slot:
                 return blob
     raise HostError(
-        "device.silent", f"the device sent no {slot} within {seconds:g} seconds", next_step="Ask the owner for a new code."
+        "device.silent",
+        f"the device sent no {slot} within {seconds:g} seconds",
+        next_step="Ask the owner for a new code.",
     )

@@ -79,7 +79,11 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
         ports.library.converge(
-            shell, ("tunnel_server",), server_variables(code, port, expires, lifetime), host="the tunnel server", timeout=300
+            shell,
+            ("tunnel_server",),
+            server_variables(code, port, expires, lifetime),
+            host="the tunnel server",
+            timeout=300,
         )
         keys = probes.read(shell, probes.server_keys(), timeout=30)
     finally:

@@ -43,7 +43,9 @@ def find(ports: AdminPorts, text: str) -> TunnelId:
     """The tunnel of this admin whose id begins with `text` (4 or more digits). Raises UsageError, WrongState."""
     wanted = text.strip().lower()
     if len(wanted) < 4 or not set(wanted) <= set("0123456789abcdef"):
-        raise UsageError("tunnel.id", "a tunnel is named by its id or the first digits of it", next_step="See `fab list`.")
+        raise UsageError(
+            "tunnel.id", "a tunnel is named by its id or the first digits of it", next_step="See `fab list`."
+        )
     found = {entry.tunnel for entry in ports.ledger.entries() if entry.tunnel.startswith(wanted)}
     if not found:
         raise WrongState("tunnel.unknown", f"you have no tunnel {wanted}", next_step="See `fab list`.")

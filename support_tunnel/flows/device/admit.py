@@ -38,7 +38,9 @@ def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
                 ports.journal.append(tunnel, "answer-unopened", {"code": refused.code})
                 ports.progress.note("Somebody without the code tried to answer; nothing was opened.")
     raise ConsentRefused(
-        "request.timeout", "nobody answered the request in time", next_step="Ask again: `inv request-and-connect-tunnel`."
+        "request.timeout",
+        "nobody answered the request in time",
+        next_step="Ask again: `inv request-and-connect-tunnel`.",
     )
 
 

@@ -67,7 +67,9 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     if left or undone.failed:
         put_back = [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
         what = ", ".join([*(left or "").splitlines(), *put_back])
-        raise HostError("stop.leftovers", f"the session is cut, but this is left: {what}", next_step="Run `inv gc` again.")
+        raise HostError(
+            "stop.leftovers", f"the session is cut, but this is left: {what}", next_step="Run `inv gc` again."
+        )
 
 
 def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:

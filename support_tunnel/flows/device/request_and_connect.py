@@ -15,7 +15,7 @@ from support_tunnel.flows.device.open_session import Opened, open_session
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish, refuse_second, request
 
-__all__ = ["Connected", "POST_QUANTUM_KEX", "request_and_connect", "usable_kex"]
+__all__ = ["POST_QUANTUM_KEX", "Connected", "request_and_connect", "usable_kex"]
 
 POST_QUANTUM_KEX = ("mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com")
 """Hybrid key exchanges of OpenSSH: sntrup from 9.0, ML-KEM from 9.9 (2.6)."""
@@ -70,7 +70,9 @@ def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
             next_step="Install them (Debian: apt-get install wireguard-tools nftables openssh-server iproute2).",
         )
     if "systemd" not in found:
-        raise HostError("device.systemd", "this device does not run systemd; a session could not be ended safely without it")
+        raise HostError(
+            "device.systemd", "this device does not run systemd; a session could not be ended safely without it"
+        )
     kex = tuple(name for name in POST_QUANTUM_KEX if name in found.get("kex", "").split())
     if not kex:
         raise HostError(

@@ -1,0 +1,40 @@
+"""The seams: what flows may ask of the world. Each has an adapter, and a fake in `support_tunnel.testing`.
+
+Times are aware UTC datetimes; durations are seconds. A port call is also a fault point: tests fail, hang or kill at each.
+"""
+
+from __future__ import annotations
+
+from support_tunnel.core.ports.clock import Clock
+from support_tunnel.core.ports.cloud import Cloud, Server, ServerSpec
+from support_tunnel.core.ports.device_disk import Acquaintances, Journal, Met
+from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
+from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
+from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
+from support_tunnel.core.ports.people import Progress, Prompt
+
+__all__ = [
+    "Acquaintances",
+    "Blob",
+    "Clock",
+    "Cloud",
+    "Completed",
+    "Connector",
+    "Door",
+    "Hops",
+    "Journal",
+    "Ledger",
+    "LedgerEntry",
+    "Mailbox",
+    "Met",
+    "Progress",
+    "Prompt",
+    "Server",
+    "ServerShell",
+    "ServerSpec",
+    "Shell",
+    "Slot",
+    "Stage",
+    "TunnelRow",
+    "Vault",
+]

@@ -1,0 +1,51 @@
+"""Where servers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+__all__ = ["Cloud", "Server", "ServerSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """A server to launch, in words no cloud owns. `user_data` is a cloud-init document that holds no lasting secret."""
+
+    name: str
+    user_data: str
+    expires: datetime
+    tags: Mapping[str, str]
+    size: str = "small"
+    image: str = "debian-13"
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as the cloud reports it. `tags` are the cloud's own, so they survive the loss of the ledger."""
+
+    id: str
+    name: str
+    address: str
+    """Address that reaches it; empty while the cloud has given none."""
+    running: bool
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Cloud(Protocol):
+    """Launches and ends servers. Raises CloudError `cloud.*`; an error never means "gone"."""
+
+    def create(self, spec: ServerSpec) -> Server:
+        """Launch, tagged; returns once the cloud has accepted it. A failed create leaves nothing or something tagged."""
+        ...
+
+    def servers(self) -> Sequence[Server]:
+        """Every server that carries our tag, whoever made it."""
+        ...
+
+    def destroy(self, server_id: str) -> None:
+        """End it and prove it gone; already gone is success."""
+        ...

@@ -1,0 +1,75 @@
+"""Hosts: a shell on one, ssh to a server we made, and the way into a device through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.secret import Secret
+
+__all__ = ["Completed", "Connector", "Door", "Hops", "ServerShell", "Shell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a script left behind; a non-zero status is data here, the caller decides."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Shell(Protocol):
+    """A POSIX shell with root's rights on some host."""
+
+    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        """Feed `script` to `sh -s` on stdin, in one channel. Raises HostError `host.*` when the host does not answer."""
+        ...
+
+
+class ServerShell(Shell, Protocol):
+    """A shell on the tunnel server, over one SSH connection whose host key was known beforehand."""
+
+    def close(self) -> None:
+        """End the connection; closing twice is fine."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens SSH connections to servers we made; trust on first use does not exist (2.10)."""
+
+    def connect(
+        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+    ) -> ServerShell:
+        """Wait for sshd, then log in. Raises HostError `ssh.hostkey`, `ssh.kex`, `ssh.login`, `ssh.unreachable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """What the last hop needs: two pinned host keys, two addresses. Keys lie in the vault of this tunnel."""
+
+    server_address: str
+    server_user: str
+    server_host_key: str
+    device_address: str
+    device_port: int
+    device_user: str
+    device_host_key: str
+
+
+class Door(Protocol):
+    """The way into a device's session, through its tunnel server, by the system's own ssh (04)."""
+
+    def prepare(self, tunnel: TunnelId, hops: Hops) -> None:
+        """Write what ssh needs into the vault; the two private keys `login-key` and `session-key` are there already."""
+        ...
+
+    def command(self, tunnel: TunnelId, command: str, *, timeout: float | None) -> Completed:
+        """Run one command in the session. Raises HostError `ssh.*` when ssh itself fails."""
+        ...
+
+    def terminal(self, tunnel: TunnelId) -> int:
+        """A real terminal in the session; returns the shell's exit status."""
+        ...

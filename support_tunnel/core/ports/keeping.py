@@ -1,0 +1,63 @@
+"""What each side keeps between two commands: the ledger on disk, secrets in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.secret import Secret
+
+__all__ = ["Ledger", "LedgerEntry", "Stage", "Vault"]
+
+
+Stage = Literal["intended", "launched", "answered", "connected", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One tunnel this admin works on. Holds no secret: code, prk, prk2 and PSK never come here (2.3)."""
+
+    tunnel: TunnelId
+    cloud: str
+    stage: Stage
+    created: datetime
+    expires: datetime
+    server_id: str = ""
+    server_address: str = ""
+    device_name: str = ""
+
+
+class Ledger(Protocol):
+    """Write-ahead record on disk: intent is there before the effect (2.16)."""
+
+    def write(self, entry: LedgerEntry) -> None: ...
+
+    def read(self, tunnel: TunnelId) -> LedgerEntry | None: ...
+
+    def entries(self) -> Sequence[LedgerEntry]: ...
+
+    def remove(self, tunnel: TunnelId) -> None: ...
+
+
+class Vault(Protocol):
+    """Session secrets on tmpfs, 0600, one folder a tunnel; erased at its end. Device and admin each have one."""
+
+    def hold(self, tunnel: TunnelId) -> AbstractContextManager[None]:
+        """Work on this tunnel alone; a killed process lets go. Raises WrongState `tunnel.busy` while another holds it."""
+        ...
+
+    def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None: ...
+
+    def get(self, tunnel: TunnelId, name: str) -> Secret[bytes] | None: ...
+
+    def path(self, tunnel: TunnelId, name: str) -> str:
+        """Where `name` lies, for programs that take a file (ssh)."""
+        ...
+
+    def tunnels(self) -> Sequence[TunnelId]: ...
+
+    def erase(self, tunnel: TunnelId) -> None: ...
