@@ -1,14 +1,17 @@
-"""What an admin's machine keeps, for tests: a ledger in memory, a vault in any folder."""
+"""What the two machines keep, for tests: ledger, journal and acquaintances in memory, a vault in any folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import LedgerEntry
+from support_tunnel.core.ports import LedgerEntry, Met
 
-__all__ = ["FolderVault", "MemoryLedger"]
+__all__ = ["FolderVault", "MemoryAcquaintances", "MemoryJournal", "MemoryLedger"]
 
 
 class MemoryLedger:
@@ -35,3 +38,33 @@ class FolderVault(TmpfsVault):
 
     def _check_medium(self) -> None:
         """A test's secrets are made up."""
+
+
+class MemoryJournal:
+    """`ports.Journal`: a hash chain without the MACs of the real one; `lines` keeps what was written."""
+
+    def __init__(self) -> None:
+        self.lines: dict[TunnelId, list[str]] = {}
+
+    def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> str:
+        self.lines.setdefault(tunnel, []).append(json.dumps([event, dict(data)], sort_keys=True))
+        return self.head(tunnel)
+
+    def head(self, tunnel: TunnelId) -> str:
+        head = "0" * 64
+        for line in self.lines.get(tunnel, []):
+            head = hashlib.sha256((head + line).encode()).hexdigest()
+        return head
+
+
+class MemoryAcquaintances:
+    """`ports.Acquaintances` that outlive the flow under test."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, Met] = {}
+
+    def met(self, fingerprint: str) -> Met:
+        return self._met.get(fingerprint, Met(0, None))
+
+    def remember(self, fingerprint: str, name: str, when: datetime) -> None:
+        self._met[fingerprint] = Met(self.met(fingerprint).times + 1, when)

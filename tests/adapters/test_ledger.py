@@ -14,7 +14,9 @@ from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Ledger, LedgerEntry
+from support_tunnel.core.secret import Secret
 from support_tunnel.testing.records import MemoryLedger
+from support_tunnel.testing.shells import ScratchShell
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ENTRY = LedgerEntry(TunnelId("ab" * 16), "local", "intended", NOW, NOW + timedelta(hours=1), device_name="Küche")
@@ -106,6 +108,11 @@ def test_what_is_no_ledger_file_at_all_is_refused_and_kept(disk: DiskLedger, fil
     refused(disk, file)
 
 
+def test_a_field_that_is_there_twice_is_refused(disk: DiskLedger, file: Path) -> None:
+    file.write_text(file.read_text().replace('"cloud"', '"cloud": "other",\n "cloud"'))
+    refused(disk, file)
+
+
 def test_a_missing_field_is_refused(disk: DiskLedger, file: Path) -> None:
     document = json.loads(file.read_text())
     del document["cloud"]
@@ -118,9 +125,6 @@ def test_the_repair_it_names_works_and_keeps_the_file(disk: DiskLedger, file: Pa
     with pytest.raises(UsageError) as caught:
         disk.entries()
     command = caught.value.next_step.partition("(")[2].partition(")")[0]
-    from support_tunnel.core.secret import Secret
-    from support_tunnel.testing.shells import ScratchShell
-
     assert ScratchShell(tmp_path).run_script(Secret(command), timeout=10).status == 0
     assert list(disk.entries()) == []
     assert [path.read_text() for path in tmp_path.glob("my ledger.aside-*")] == ["broken"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,20 @@ def test_a_lock_is_held_by_one_and_leaves_nothing(folder: PrivateFolder) -> None
     with folder.lock(".lock"):
         pass
     assert inside(folder) == []
+
+
+def test_a_lock_on_a_file_that_its_holder_just_removed_is_not_taken_for_one(
+    folder: PrivateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our open and our lock the holder ends and unlinks: a second process would make and lock a new file."""
+    real, calls = fcntl.flock, []
+
+    def flock(descriptor: int, operation: int) -> None:
+        calls.append(operation)
+        if len(calls) == 1:
+            (folder.path / ".lock").unlink()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with folder.lock(".lock"), pytest.raises(BlockingIOError), folder.lock(".lock"):
+        pytest.fail("two holders")

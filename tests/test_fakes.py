@@ -1,0 +1,126 @@
+"""The shipped fakes have the shape of their ports (mypy reads this file) and do what their first lines promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.core.errors import ConsentRefused, HostError
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import (
+    Acquaintances,
+    Clock,
+    Completed,
+    Connector,
+    Door,
+    Hops,
+    Journal,
+    Met,
+    Progress,
+    Prompt,
+    Shell,
+)
+from support_tunnel.core.secret import Secret
+from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.hosts import FakeConnector, FakeDoor
+from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
+from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
+from support_tunnel.testing.shells import Answer, ScratchShell, ScriptedShell
+
+TUNNEL = TunnelId("ab" * 16)
+
+
+def test_a_manual_clock_moves_only_when_it_is_moved() -> None:
+    clock = ManualClock()
+    as_port: Clock = clock
+    before = as_port.now()
+    as_port.pause(60)
+    clock.suspend(3600)
+    assert (as_port.monotonic(), as_port.boottime()) == (60, 3660)
+    assert (as_port.now() - before).total_seconds() == 3660
+    with pytest.raises(ValueError, match="backwards"):
+        clock.advance(-1)
+
+
+def test_a_clock_lets_the_other_side_act_at_each_pause() -> None:
+    seen: list[float] = []
+    clock = ManualClock()
+    clock.on_pause = lambda: seen.append(clock.monotonic())
+    clock.pause(1)
+    clock.pause(2)
+    assert seen == [0, 1]
+
+
+def test_a_scripted_shell_gives_the_first_answer_that_fits() -> None:
+    lost = HostError("host.lost", "cut")
+    shell: Shell = ScriptedShell([Answer("wg show", Completed(0, "yes", "")), Answer("cut", lost)])
+    assert shell.run_script(Secret("wg show"), timeout=1).stdout == "yes"
+    with pytest.raises(HostError) as caught:
+        shell.run_script(Secret("cut"), timeout=1)
+    assert caught.value is lost
+    with pytest.raises(AssertionError):
+        shell.run_script(Secret("something else"), timeout=1)
+
+
+def test_a_scratch_shell_is_a_real_one_in_its_folder(tmp_path: Path) -> None:
+    shell: Shell = ScratchShell(tmp_path)
+    assert shell.run_script(Secret("echo x > here; exit 3"), timeout=10).status == 3
+    assert (tmp_path / "here").read_text() == "x\n"
+
+
+def test_a_scripted_person_answers_in_order_and_then_is_gone() -> None:
+    prompt: Prompt = ScriptedPrompt(["first", lambda question: question.upper()])
+    assert prompt.ask("a?", timeout=1) == "first"
+    assert prompt.ask_secret("b?") == Secret("B?")
+    with pytest.raises(ConsentRefused) as caught:
+        prompt.ask("c?", timeout=1)
+    assert caught.value.code == "consent.timeout"
+
+
+def test_recorded_progress_knows_whether_a_step_is_left_open() -> None:
+    recorded = RecordedProgress()
+    as_port: Progress = recorded
+    as_port.step("a")
+    assert recorded.running
+    as_port.end()
+    assert not recorded.running
+
+
+def test_the_way_to_a_server_and_to_a_device_is_remembered() -> None:
+    connector, door = FakeConnector(), FakeDoor(Completed(4, "", ""))
+    to_server: Connector = connector
+    to_device: Door = door
+    shell = to_server.connect("192.0.2.1", user="root", private_key=Secret("k"), host_key="h", timeout=1)
+    shell.run_script(Secret("x"), timeout=1)
+    shell.close()
+    assert connector.shell.closed
+    assert connector.logins[0].host_key == "h"
+    hops = Hops("192.0.2.1", "root", "h", "fd00::2", 22, "st", "h2")
+    to_device.prepare(TUNNEL, hops)
+    assert to_device.command(TUNNEL, "ls", timeout=None).status == to_device.terminal(TUNNEL) == 4
+    assert (door.hops, door.commands, door.terminals) == ({TUNNEL: hops}, ["ls"], 1)
+
+
+def test_a_connector_can_refuse() -> None:
+    refusing = FakeConnector(refuses=HostError("ssh.hostkey", "another key"))
+    with pytest.raises(HostError):
+        refusing.connect("192.0.2.1", user="root", private_key=Secret("k"), host_key="h", timeout=1)
+
+
+def test_a_journal_is_a_chain() -> None:
+    journal: Journal = MemoryJournal()
+    empty = journal.head(TUNNEL)
+    first = journal.append(TUNNEL, "start", {"n": 1})
+    second = journal.append(TUNNEL, "start", {"n": 1})
+    assert len({empty, first, second}) == 3
+    assert journal.head(TUNNEL) == second
+
+
+def test_acquaintances_are_counted() -> None:
+    known: Acquaintances = MemoryAcquaintances()
+    now = ManualClock().now()
+    assert known.met("SHA256:x") == Met(0, None)
+    known.remember("SHA256:x", "Ada", now)
+    known.remember("SHA256:x", "Ada", now)
+    assert known.met("SHA256:x") == Met(2, now)
