@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from support_tunnel.adapters.cloud_failure import as_cloud_error, classify
-from support_tunnel.adapters.cloud_table import row
+from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
 from support_tunnel.core.errors import CloudError, HostError
 from support_tunnel.core.ports import Clock, Server, ServerSpec
 from support_tunnel.core.waiting import wait_for
@@ -30,8 +30,10 @@ _PATIENCE_FOR_DESTROY = 180.0
 class LibcloudCloud:
     """The port `Cloud` over a libcloud driver; safe to share among threads."""
 
-    def __init__(self, name: str, settings: Mapping[str, Any], clock: Clock) -> None:
-        self.row = row(name)
+    def __init__(
+        self, name: str, settings: Mapping[str, Any], clock: Clock, *, rows: Mapping[str, CloudRow] = CLOUDS
+    ) -> None:
+        self.row = row(name, rows)
         self._settings = settings
         self._clock = clock
         self._drivers = threading.local()

@@ -79,10 +79,10 @@ CLOUDS = {
 }
 
 
-def row(name: str) -> CloudRow:
+def row(name: str, rows: Mapping[str, CloudRow]) -> CloudRow:
     """Raises UsageError `cloud.unknown`."""
     try:
-        return CLOUDS[name]
+        return rows[name]
     except KeyError:
-        known = ", ".join(sorted(CLOUDS))
+        known = ", ".join(sorted(rows))
         raise UsageError("cloud.unknown", f"there is no cloud {name!r}; there is {known}") from None

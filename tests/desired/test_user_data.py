@@ -52,6 +52,7 @@ def test_it_ends_the_server_at_the_hour_it_was_given() -> None:
     assert f"-ge {int(EXPIRES.timestamp())}'" in files["/etc/systemd/system/support-tunnel-deadline.service"]
 
 
+@settings(deadline=None, max_examples=60)  # a YAML parser in Python is slow
 @given(
     values=st.fixed_dictionaries({name: TEXT for name in ("host_key_public", "login_user", "login_key")}), private=TEXT
 )

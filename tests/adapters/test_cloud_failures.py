@@ -1,0 +1,210 @@
+"""Clouds fail in their own ways: a lost answer, a second server by a retry, a list that is no list. Nothing may be lost or guessed.
+
+The cloud here is a libcloud driver of the test's own, in memory; only what it answers, and when, is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+import requests
+from libcloud.common.exceptions import BaseHTTPError, RateLimitReachedError
+from libcloud.common.google import GoogleBaseError
+from libcloud.common.types import InvalidCredsError, LibcloudError, MalformedResponseError
+from libcloud.compute.base import Node, NodeDriver, NodeLocation
+from libcloud.compute.types import NodeState
+
+from support_tunnel.adapters.cloud_failure import as_cloud_error, classify
+from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+from support_tunnel.adapters.cloud_table import CloudRow
+from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.core.ports import ServerSpec
+from support_tunnel.testing.clock import ManualClock
+
+SPEC = ServerSpec("one", "#cloud-config\n", datetime(2030, 1, 1, tzinfo=UTC), {"st-tunnel": "5a" * 16})
+TIMEOUT = requests.ReadTimeout("read timed out")
+
+
+class MemoryDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
+    """Servers in a list. `after_create`, `before_list` and `before_destroy` are where a cloud goes wrong."""
+
+    type = "memory"
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.copies = 1
+        self.deaf_to_destroy = 0
+        self.locations = [NodeLocation("here", "here", "", self)]
+        self.after_create: Callable[[], None] = lambda: None
+        self.before_list: Callable[[], None] = lambda: None
+        self.before_destroy: Callable[[], None] = lambda: None
+
+    def list_locations(self) -> list[NodeLocation]:
+        return self.locations
+
+    def list_nodes(self) -> list[Node]:
+        self.before_list()
+        return list(self.nodes)
+
+    def create_node(self, name: str, tags: dict[str, str]) -> Node:
+        for _ in range(self.copies):
+            self.nodes.append(
+                Node(f"n{len(self.nodes)}", name, NodeState.RUNNING, ["192.0.2.1"], [], self, extra={"tags": tags})
+            )
+        self.after_create()
+        return self.nodes[-1]
+
+    def destroy_node(self, node: Node) -> bool:
+        self.before_destroy()
+        if self.deaf_to_destroy:
+            self.deaf_to_destroy -= 1
+        else:
+            self.nodes = [other for other in self.nodes if other.id != node.id]
+        return True
+
+
+def fails(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def driver() -> MemoryDriver:
+    return MemoryDriver()
+
+
+@pytest.fixture
+def cloud(driver: MemoryDriver) -> LibcloudCloud:
+    memory = CloudRow(
+        name="memory",
+        connect=lambda _: driver,
+        arguments=lambda _, spec: {"tags": dict(spec.tags)},
+        tags=lambda node: node.extra["tags"],
+        address=lambda node: str(node.public_ips[0]),
+        genuine=lambda asked: bool(asked.list_locations()),
+    )
+    return LibcloudCloud("memory", {}, ManualClock(), rows={"memory": memory})
+
+
+@pytest.mark.parametrize(
+    "lost", [TIMEOUT, requests.ConnectionError("reset"), BaseHTTPError(502, "bad gateway"), KeyError("x")]
+)
+def test_a_server_whose_answer_was_lost_is_adopted(cloud: LibcloudCloud, driver: MemoryDriver, lost: Exception) -> None:
+    driver.after_create = fails(lost)
+    assert cloud.create(SPEC).id == "n0"
+    assert [node.id for node in driver.nodes] == ["n0"]
+
+
+def test_a_second_server_made_by_a_retry_is_ended(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    driver.copies, driver.after_create = 2, fails(TIMEOUT)
+    assert cloud.create(SPEC).id == "n0"
+    assert [node.id for node in driver.nodes] == ["n0"]
+
+
+def test_the_server_of_an_earlier_attempt_is_not_adopted(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    cloud.create(SPEC)
+    driver.copies, driver.after_create = 0, fails(TIMEOUT)
+    with pytest.raises(CloudError) as failed:
+        cloud.create(SPEC)
+    assert failed.value.code == "cloud.retry"
+    assert [node.id for node in driver.nodes] == ["n0"], "its tag lets `stop` find it; create has no right to it"
+
+
+def test_a_refusal_is_not_taken_for_a_lost_answer(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    driver.copies, driver.after_create = 0, fails(InvalidCredsError("no"))
+    driver.before_list = fails(AssertionError("nothing to look for"))
+    with pytest.raises(CloudError) as failed:
+        cloud.create(SPEC)
+    assert failed.value.code == "cloud.auth"
+
+
+def test_destroyed_is_what_the_list_says_not_what_the_driver_returns(
+    cloud: LibcloudCloud, driver: MemoryDriver
+) -> None:
+    made = cloud.create(SPEC)
+    driver.deaf_to_destroy = 1
+    with pytest.raises(CloudError) as failed:
+        cloud.destroy(made.id)
+    assert failed.value.code == "cloud.still-there"
+    cloud.destroy(made.id)
+    assert driver.nodes == []
+
+
+def test_an_ended_server_that_is_still_listed_counts_as_gone(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    made = cloud.create(SPEC)
+    driver.nodes[0].state = NodeState.TERMINATED
+    assert list(cloud.servers()) == []
+    cloud.destroy(made.id)
+
+
+def test_somebody_quicker_is_no_failure(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    made = cloud.create(SPEC)
+
+    def quicker() -> None:
+        driver.nodes.clear()
+        raise BaseHTTPError(404, "no such server")
+
+    driver.before_destroy = quicker
+    cloud.destroy(made.id)
+
+
+@pytest.mark.parametrize("error", [TIMEOUT, BaseHTTPError(500, "oops"), InvalidCredsError("no"), LibcloudError("?")])
+def test_an_error_never_means_gone(cloud: LibcloudCloud, driver: MemoryDriver, error: Exception) -> None:
+    made = cloud.create(SPEC)
+    driver.before_list = fails(error)
+    with pytest.raises(CloudError):
+        cloud.destroy(made.id)
+    with pytest.raises(CloudError):
+        cloud.servers()
+    driver.before_list, driver.before_destroy = lambda: None, fails(error)
+    with pytest.raises(CloudError):
+        cloud.destroy(made.id)
+    assert [node.id for node in driver.nodes] == [made.id]
+
+
+def test_an_empty_answer_of_something_that_is_no_cloud_is_refused(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    driver.locations = []
+    for question in (cloud.servers, lambda: cloud.destroy("n0")):
+        with pytest.raises(CloudError) as refused:
+            question()
+        assert refused.value.code == "cloud.odd-answer"
+
+
+def test_an_unknown_cloud_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="there is local"):
+        LibcloudCloud("mars", {}, ManualClock())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (InvalidCredsError("bad"), "auth"),
+        (BaseHTTPError(403, "UnauthorizedOperation: no"), "auth"),
+        (BaseHTTPError(400, "InvalidInstanceID.NotFound: The instance ID does not exist"), "gone"),
+        (BaseHTTPError(404, "no such server"), "gone"),
+        (RateLimitReachedError(), "rate"),
+        (BaseHTTPError(503, "RequestLimitExceeded: slow down"), "rate"),
+        (GoogleBaseError("slow", 429, "x"), "rate"),
+        (BaseHTTPError(503, ""), "retry"),
+        (MalformedResponseError("html"), "retry"),
+        (TIMEOUT, "retry"),
+        (BaseHTTPError(400, "the image does not exist"), "bad-request"),
+        (LibcloudError("something"), "unknown"),
+        (TypeError("argument"), "unknown"),
+        (KeyError("tag"), "unknown"),
+    ],
+)
+def test_what_drivers_raise_is_classified(error: Exception, kind: str) -> None:
+    assert classify(error) == kind
+
+
+def test_a_drivers_own_words_stay_out_of_ours() -> None:
+    """Some put the whole request into them, credentials and user-data included."""
+    canary = "tok" + "en-123"
+    told = as_cloud_error("ec2", BaseHTTPError(500, f"POST /?Action=RunInstances {canary}"))
+    assert canary not in str(told)
+    assert told.code == "cloud.retry"
