@@ -68,7 +68,7 @@ def _ask(ports: DevicePorts, session: DeviceSession) -> Consent:
     met = ports.acquaintances.met(session.signer.fingerprint)
     ports.prompt.show(consent_text(session, met_before=met.times, last_met=met.last))
     skipped = _digits_skipped(ports, session)
-    said = ports.prompt.ask("Let them in? Type yes to open, anything else to refuse:", timeout=OWNER_PATIENCE)
+    said = ports.prompt.ask("Let them in? Type yes to open, anything else to refuse: ", timeout=OWNER_PATIENCE)
     if said.strip().lower() != "yes":
         raise _declined()
     return by_owner(session, digits_skipped=skipped)
@@ -80,7 +80,7 @@ def _declined() -> ConsentRefused:
 
 def _digits_skipped(ports: DevicePorts, session: DeviceSession) -> bool:
     while True:
-        typed = ports.prompt.ask("Six digits that the helper reads to you (or skip, or no):", timeout=OWNER_PATIENCE)
+        typed = ports.prompt.ask("Six digits that the helper reads to you (or skip, or no): ", timeout=OWNER_PATIENCE)
         word = typed.strip().lower()
         if word == "no":
             raise _declined()
