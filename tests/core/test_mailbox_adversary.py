@@ -32,28 +32,40 @@ def machine(make_parties: Any) -> type[RuleBasedStateMachine]:
             self.device: DeviceOffer = self.parties.offer()
             self.session: DeviceSession | None = None
             self.admins: list[AdminSession] = []
-            self.blobs: list[bytes] = [self.device.message]
+            self.slots: dict[str, list[bytes]] = {
+                "offer": [self.device.message],
+                "answer": [],
+                "confirm": [],
+                "ready": [],
+            }
             self.sessions = 0
             self.yes = False
             self.digits = ""
             self.last = DeviceState.OFFERED
             self.now = self.parties.now
 
+        def some(self, slot: str, other: int, n: int) -> bytes:
+            """A message out of `slot`, or, one time in four, out of any: which of them is the mailbox's choice."""
+            wrong = [blob for blobs in self.slots.values() for blob in blobs]
+            blobs = wrong if other == 0 or not self.slots[slot] else self.slots[slot]
+            return blobs[n % len(blobs)]
+
         @precondition(lambda self: len(self.admins) < 3)
-        @rule(blob=st.integers(0, 40))
-        def admin_reads_some_offer(self, blob: int) -> None:
+        @rule(other=st.integers(0, 3), n=st.integers(0, 9))
+        def admin_reads_some_offer(self, other: int, n: int) -> None:
             try:
-                offer = AdminOffer.open(self.parties.code, self.blobs[blob % len(self.blobs)])
+                offer = AdminOffer.open(self.parties.code, self.some("offer", other, n))
             except MessageError:
                 return
             self.admins.append(offer.answer(**self.parties.fields()))
-            self.blobs.append(self.admins[-1].message)
+            self.slots["answer"].append(self.admins[-1].message)
 
-        @rule(blob=st.integers(0, 40))
-        def device_is_given_some_answer(self, blob: int) -> None:
+        @precondition(lambda self: bool(self.admins))
+        @rule(other=st.integers(0, 3), n=st.integers(0, 9))
+        def device_is_given_some_answer(self, other: int, n: int) -> None:
             try:
                 self.session = self.device.open_answer(
-                    self.blobs[blob % len(self.blobs)], trust=self.parties.trust, now=self.now
+                    self.some("answer", other, n), trust=self.parties.trust, now=self.now
                 )
                 self.sessions += 1
             except MessageError:
@@ -69,34 +81,41 @@ def machine(make_parties: Any) -> type[RuleBasedStateMachine]:
         def device_confirms(self) -> None:
             assert self.session is not None
             try:
-                self.blobs.append(self.session.confirm(self.now))
+                self.slots["confirm"].append(self.session.confirm(self.now))
             except WrongState:
                 assert self.session.state in {DeviceState.ACTIVE, DeviceState.STOPPED}
 
-        @precondition(lambda self: bool(self.admins))
-        @rule(admin=st.integers(0, 2), blob=st.integers(0, 40), ready=st.booleans())
-        def admin_is_given_something(self, admin: int, blob: int, ready: bool) -> None:
-            chosen, data = self.admins[admin % len(self.admins)], self.blobs[blob % len(self.blobs)]
-            try:
-                if ready:
-                    chosen.read_ready(data)
-                else:
-                    self.digits = chosen.read_confirm(data, self.now)
-            except SupportTunnelError:
-                return
+        @precondition(lambda self: bool(self.slots["confirm"]))
+        @rule(other=st.integers(0, 3), n=st.integers(0, 9))
+        def admins_are_given_some_confirmation(self, other: int, n: int) -> None:
+            for admin in self.admins:
+                try:
+                    self.digits = admin.read_confirm(self.some("confirm", other, n), self.now)
+                except SupportTunnelError:
+                    continue
+
+        @precondition(lambda self: bool(self.slots["ready"]))
+        @rule(other=st.integers(0, 3), n=st.integers(0, 9))
+        def admins_are_given_some_ready(self, other: int, n: int) -> None:
+            for admin in self.admins:
+                try:
+                    admin.read_ready(self.some("ready", other, n))
+                except SupportTunnelError:
+                    continue
 
         @precondition(lambda self: self.session is not None)
-        @rule(wrong=st.booleans())
-        def owner_types_digits(self, wrong: bool) -> None:
+        @rule(slip=st.integers(0, 3))
+        def owner_types_digits(self, slip: int) -> None:
             assert self.session is not None
             try:
-                self.session.digits_match("12345" if wrong else self.digits)
+                self.session.digits_match("12345" if slip == 0 else self.digits)
             except (WrongState, ConsentRefused):
                 return
 
         @precondition(lambda self: self.session is not None)
-        @rule(skip=st.booleans())
-        def owner_says_yes(self, skip: bool) -> None:
+        @rule(how=st.integers(0, 3))
+        def owner_says_yes(self, how: int) -> None:
+            skip = how == 0
             assert self.session is not None
             try:
                 consent = by_owner(self.session, digits_skipped=skip)
@@ -108,9 +127,9 @@ def machine(make_parties: Any) -> type[RuleBasedStateMachine]:
                 return
             assert matched or skip
             self.yes = True
-            self.blobs.append(m4)
+            self.slots["ready"].append(m4)
 
-        @rule(n=st.integers(0, 9))
+        @rule(n=st.integers(0, 19))
         def somebody_stops(self, n: int) -> None:
             if n == 0:
                 (self.session or self.device).stop()
@@ -141,5 +160,5 @@ def machine(make_parties: Any) -> type[RuleBasedStateMachine]:
 
 def test_p5_adversarial_mailbox(make_parties: Any) -> None:
     run_state_machine_as_test(
-        machine(make_parties), settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        machine(make_parties), settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
     )
