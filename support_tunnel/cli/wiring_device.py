@@ -32,11 +32,15 @@ def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     settings = settings or load_device_settings(os.environ)
     clock = SystemClock()
 
-    def mailbox_for(token: Secret[str]) -> Mailbox:
+    def mailbox_for(device_token: Secret[str], *, patient: bool = True) -> Mailbox:
         from support_tunnel.adapters.mailbox_http import HttpMailbox
 
         mailbox = HttpMailbox(
-            settings.api, clock=clock, fingerprint=settings.api_fingerprint or None, device_token=token
+            settings.api,
+            clock=clock,
+            fingerprint=settings.api_fingerprint or None,
+            device_token=device_token,
+            patience=10.0 if patient else 0.0,
         )
         return wrapped("mailbox", mailbox)
 

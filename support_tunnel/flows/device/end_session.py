@@ -50,7 +50,7 @@ def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
             raise
     if record := load_record(ports.vault, tunnel):
         with suppress(HostError, WrongState):
-            ports.mailbox_for(record.device_token).close(tunnel)
+            ports.mailbox_for(record.device_token, patient=False).close(tunnel)
     return None
 
 
@@ -77,7 +77,7 @@ def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:
     reason = ports.vault.get(tunnel, _REASON)
     words = reason.reveal().decode() if reason else "the tool or the time ended it"
     head = ports.journal.append(tunnel, "ended", {"reason": words})
-    mailbox, channel = ports.mailbox_for(record.device_token), load_channel(ports.vault, tunnel)
+    mailbox, channel = ports.mailbox_for(record.device_token, patient=False), load_channel(ports.vault, tunnel)
     try:
         if channel is not None:
             mailbox.post(tunnel, "control-device", channel.send("stopped", head, now=ports.clock.now()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.ports import Acquaintances, Clock, Journal, Mailbox, Progress, Prompt, Shell, Vault
@@ -13,8 +13,13 @@ from support_tunnel.flows.library import Library
 
 __all__ = ["DevicePorts", "MailboxFor"]
 
-MailboxFor = Callable[[Secret[str]], Mailbox]
-"""A mailbox for the bearer of this device token: a later process ends a tunnel that an earlier one asked for."""
+
+class MailboxFor(Protocol):
+    """A mailbox for the bearer of a device token: a later process ends a tunnel that an earlier one asked for."""
+
+    def __call__(self, device_token: Secret[str], *, patient: bool = True) -> Mailbox:
+        """`patient=False` where a person waits for the end of a session: an API that is away is not asked again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
