@@ -53,7 +53,7 @@ LAYERS = {
     ),
     "api": layer(
         "core",
-        "cryptography fastapi limits pydantic sqlalchemy starlette uvicorn",
+        "cryptography fastapi limits pydantic starlette uvicorn",
         "the mailbox relays bytes it cannot read, and is installed without the rest",
     ),
     "device": layer("core", "", "runs as root on somebody's device: the standard library is all that is trusted there"),
@@ -79,14 +79,14 @@ NO_WORLD = {"core": WORLD | {"pathlib"}, "flows": WORLD}
 """A flow may hand a Path to `desired`, which reads; core has no use for one."""
 
 HEAVY = words(
-    "ansible fabric fastapi httpx libcloud limits paramiko pydantic requests rich sqlalchemy starlette uvicorn"
+    "ansible fabric fastapi httpx libcloud limits paramiko pydantic requests rich starlette uvicorn"
 )
 """Slow to import: `inv --list` and `fab --list` may not pay for them."""
 
 STARTS_PROCESSES = {"subprocess"}
 MAY_START_PROCESSES = re.compile(r"support_tunnel\.(adapters\.processes|device(\..*)?)")
 
-NOT_ON_A_DEVICE = ("ansible", "fabric", "fastapi", "libcloud", "limits", "paramiko", "pydantic", "rich", "sqlalchemy")
+NOT_ON_A_DEVICE = ("ansible", "fabric", "fastapi", "libcloud", "limits", "paramiko", "pydantic", "rich")
 DEVICE_LAYERS = ("core", "desired", "device", "flows")
 
 
