@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization.ssh import SSHCertificateBuilder, SSHCertificateType
 
@@ -38,7 +39,7 @@ def certify(authority: Ed25519PrivateKey, parties: Any) -> Certify:
     def make(
         *,
         key: Ed25519PrivateKey | None = None,
-        by: Ed25519PrivateKey = authority,
+        by: Any = authority,
         principals: tuple[str, ...] = (PRINCIPAL,),
         after: timedelta = timedelta(minutes=-5),
         before: timedelta = timedelta(hours=1),
@@ -154,8 +155,9 @@ def test_b_rotation_accepts_either_key(parties: Any, trust: Trust, certify: Cert
         ({"before": timedelta(seconds=0)}, "signer.expired"),
         ({"after": timedelta(seconds=1)}, "signer.not_yet"),
         ({"principals": ("root",)}, "signer.principal"),
-        ({"principals": ()}, "signer.principal"),
+        ({"principals": ("somebody", "support-tunnel-signers")}, "signer.principal"),
         ({"by": Ed25519PrivateKey.generate()}, "signer.unknown_ca"),
+        ({"by": ec.generate_private_key(ec.SECP256R1())}, "signer.type"),
         ({"kind": SSHCertificateType.HOST}, "signer.type"),
         ({"options": {b"source-address": b"192.0.2.1"}}, "signer.options"),
     ],
@@ -164,8 +166,6 @@ def test_b_rotation_accepts_either_key(parties: Any, trust: Trust, certify: Cert
 def test_25_certificates_that_do_not_count(
     parties: Any, trust: Trust, certify: Certify, how: dict[str, Any], code: str
 ) -> None:
-    if how.get("principals") == ():
-        how = {"principals": ("somebody-else",)}
     assert outcome(parties, trust, certify(**how)) == code
 
 
@@ -192,6 +192,12 @@ def test_25_certificate_full_of_garbage(parties: Any, trust: Trust) -> None:
     line = "ssh-ed25519-cert-v01@openssh.com " + "AAAA" * 40
     found = outcome(parties, trust, KeySigner(Ed25519PrivateKey.generate(), certificate=line))
     assert found == "signer.certificate"
+
+
+def test_25_certificate_for_all_principals(tmp_path: Path, parties: Any) -> None:
+    """OpenSSH takes a certificate without principals for everybody's; here it is nobody's."""
+    signer, authority = certified_by_ssh_keygen(tmp_path, principals=())
+    assert outcome(parties, Trust((Organisation("Example Ltd", (authority,)),)), signer) == "signer.principal"
 
 
 def test_organisation_names_are_printable() -> None:
@@ -248,25 +254,22 @@ def test_we_accept_ssh_keygens_keys_and_signatures(tmp_path: Path) -> None:
     assert KeySigner.from_openssh(Secret(key.read_text())).sign(b"the message") == blob
 
 
-def test_ssh_keygens_certificate_is_verified(tmp_path: Path, parties: Any) -> None:
+def certified_by_ssh_keygen(folder: Path, *, principals: tuple[str, ...]) -> tuple[KeySigner, str]:
+    """Return a signer with a certificate that the real tool made, and the authority's line."""
     for name in ("ca", "key"):
-        assert ssh_keygen("-t", "ed25519", "-N", "", "-q", "-C", "", "-f", str(tmp_path / name)).returncode == 0
+        assert ssh_keygen("-t", "ed25519", "-N", "", "-q", "-C", "", "-f", str(folder / name)).returncode == 0
+    named = ["-n", ",".join(principals)] if principals else []
     made = ssh_keygen(
-        "-s",
-        str(tmp_path / "ca"),
-        "-I",
-        "ann",
-        "-n",
-        PRINCIPAL,
-        "-V",
-        "20260101:20270101",
-        "-q",
-        str(tmp_path / "key.pub"),
+        "-s", str(folder / "ca"), "-I", "ann", *named, "-V", "20260101:20270101", "-q", str(folder / "key.pub")
     )
     assert made.returncode == 0, made.stderr
-    certificate = " ".join((tmp_path / "key-cert.pub").read_text().split()[:2])
-    authority = " ".join((tmp_path / "ca.pub").read_text().split()[:2])
-    signer = KeySigner.from_openssh(Secret((tmp_path / "key").read_text()), certificate=certificate)
+    certificate = " ".join((folder / "key-cert.pub").read_text().split()[:2])
+    authority = " ".join((folder / "ca.pub").read_text().split()[:2])
+    return KeySigner.from_openssh(Secret((folder / "key").read_text()), certificate=certificate), authority
+
+
+def test_ssh_keygens_certificate_is_verified(tmp_path: Path, parties: Any) -> None:
+    signer, authority = certified_by_ssh_keygen(tmp_path, principals=(PRINCIPAL,))
     found = identity(outcome(parties, Trust((Organisation("Example Ltd", (authority,)),)), signer))
     assert (found.organisation, found.key_id) == ("Example Ltd", "ann")
 

@@ -6,6 +6,7 @@ the signature over both messages by the certified key does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -50,8 +51,8 @@ class KeySigner:
 
     def __init__(self, key: Ed25519PrivateKey, *, certificate: str | None = None) -> None:
         self._key = key
+        # Not judged here: whether a certificate counts is for the device to say.
         self.line = certificate or ssh_key.public_line(key.public_key())
-        """Raises nothing here: the device is who judges the certificate."""
 
     @classmethod
     def from_openssh(
@@ -104,7 +105,7 @@ def verify_signer(line: str, message: bytes, signature: bytes, *, trust: Trust, 
     if certificate is None:
         public_line = fields.ssh_public(line, "signer")
     else:
-        public_line = ssh_key.public_line(_ed25519(certificate.public_key()))
+        public_line = _key_line(certificate.public_key)
     if not sshsig.verifies(ssh_key.parse_public(public_line), message, signature):
         raise _refused("signature", "the helper's signature does not belong to this answer")
     if (fingerprint := ssh_key.fingerprint(public_line)) in trust.revoked:
@@ -117,14 +118,15 @@ def verify_signer(line: str, message: bytes, signature: bytes, *, trust: Trust, 
 
 
 def _vouched(certificate: SSHCertificate, public_line: str, trust: Trust, now: datetime) -> SignerIdentity:
+    authority = _key_line(certificate.signature_key)
+    organisation = next((o.name for o in trust.organisations if authority in o.authorities), None)
+    if organisation is None:
+        raise _refused("unknown_ca", "the helper's certificate is of an organisation this device does not know")
+    # Only now, when the key is one of ours: a stranger's authority never gets as far as a signature parser.
     try:
         certificate.verify_cert_signature()
     except InvalidSignature:
         raise _refused("certificate", "the helper's certificate is not genuine") from None
-    authority = ssh_key.public_line(_ed25519(certificate.signature_key()))
-    organisation = next((o.name for o in trust.organisations if authority in o.authorities), None)
-    if organisation is None:
-        raise _refused("unknown_ca", "the helper's certificate is of an organisation this device does not know")
     if ssh_key.fingerprint(authority) in trust.revoked:
         raise _refused("revoked", "the authority behind this helper's certificate was revoked on this device")
     if certificate.type is not SSHCertificateType.USER:
@@ -154,10 +156,14 @@ def _certificate(line: str) -> SSHCertificate:
     return found
 
 
-def _ed25519(key: object) -> Ed25519PublicKey:
+def _key_line(read: Callable[[], object]) -> str:
+    try:
+        key = read()
+    except Exception:  # noqa: BLE001 - as above: the bytes of this key are a stranger's
+        raise _refused("certificate", "the helper's certificate cannot be read") from None
     if not isinstance(key, Ed25519PublicKey):
         raise _refused("type", "the helper's certificate is not of Ed25519 keys throughout")
-    return key
+    return ssh_key.public_line(key)
 
 
 def _refused(code: str, message: str) -> MessageError:
