@@ -9,7 +9,8 @@ export LC_ALL PATH
 exec 3>&1 >/dev/null
 st_failed=
 st_changed_ids=' '
-st_pending=${st_journal:-$st_run_folder}/pending
+st_pending=${st_journal:+$st_journal/pending}
+st_pending=${st_pending:-$st_run_folder}
 
 # --- steps and their report ---
 
@@ -85,7 +86,7 @@ st_begin() {
 }
 
 st_end() {
-  [ ! -d "$st_pending" ] || rmdir -- "$st_pending" "${st_pending%/*}" 2>/dev/null
+  [ ! -d "$st_pending" ] || rmdir -- "$st_pending" 2>/dev/null
   st_say end "${st_failed:+failed}"
   [ -z "$st_failed" ]
 }
@@ -117,7 +118,8 @@ st_matches() {
 
 st_set_attributes() {
   [ -z "$3$4" ] || chown -- "$3${4:+:$4}" "$1" || return
-  [ -z "$2" ] || chmod -- "$2" "$1" # after chown, which drops setuid
+  # after chown, which drops setuid; 00 because GNU chmod otherwise leaves a folder its setgid bit
+  [ -z "$2" ] || chmod -- "00$2" "$1"
 }
 
 st_has() { [ -f "$1" ] && st_has_attributes "$1" "$2" "$3" "$4" && "$5" | cmp -s - "$1"; }
@@ -131,7 +133,7 @@ st_write() {
     # shellcheck disable=SC2086 # three words on purpose
     st_write_as "$@" $st_stat
   else
-    st_write_as "$@" 644 0 0
+    st_write_as "$@" 644 '' ''
   fi || {
     rm -f -- "$6"
     return 1

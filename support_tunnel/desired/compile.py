@@ -29,7 +29,7 @@ from support_tunnel.desired.undo import check_folder
 
 __all__ = ["compile_roles"]
 
-RUN_FOLDER = "/run/support_tunnel"
+RUN_FOLDER = "/run/support_tunnel-handlers"
 
 
 def compile_roles(

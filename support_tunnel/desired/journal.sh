@@ -3,11 +3,25 @@
 # that counts: it holds the state from before us.
 
 st_begin_journal() {
-  [ -d "$st_journal" ] || mkdir -m 0700 -- "$st_journal" || return
+  [ -d "$st_journal" ] || st_make_journal || return
   [ ! -L "$st_journal" ] || st_complain "$st_journal is a link" || return
   [ "$(stat -c '%u %a' -- "$st_journal")" = "$(id -u) 700" ] || st_complain "$st_journal must belong to root alone (mode 0700)" || return
   # What an apply that was killed had not yet named as an entry describes nothing that happened.
   rm -rf -- "$st_journal/new"
+}
+
+# The folder appears with its missing parents by one rename, and goes the same way (undo.sh); `made` names the highest of them.
+st_make_journal() {
+  st_highest "$st_journal"
+  st_birth=$st_missing.st-new${st_journal#"$st_missing"}
+  rm -rf -- "$st_missing.st-new" && mkdir -p -- "$st_birth" && printf %s "$st_missing" >"$st_birth/made" &&
+    mv -- "$st_missing.st-new" "$st_missing"
+}
+
+# st_highest PATH: find the highest part of PATH that is missing.
+st_highest() {
+  st_missing=$1
+  while [ -n "${st_missing%/*}" ] && st_is_absent "${st_missing%/*}"; do st_missing=${st_missing%/*}; done
 }
 
 # An entry is called NUMBER-KEY-KIND; the key stands for the thing's name, which may be anything and lies inside.
@@ -60,8 +74,7 @@ st_record_directory() {
   if [ -d "$2" ]; then
     st_new_entry "$2" && stat -L -c '%a %u %g' -- "$2" >"$st_journal/new/attributes" && st_commit "$1" attributes
   elif st_is_absent "$2"; then
-    st_missing=$2
-    while [ -n "${st_missing%/*}" ] && st_is_absent "${st_missing%/*}"; do st_missing=${st_missing%/*}; done
+    st_highest "$2"
     st_new_entry "$2" && printf %s "$st_missing" >"$st_journal/new/remove" && st_commit "$1" absent
   else
     st_record_path "$1" "$2"

@@ -2,7 +2,7 @@
 # the journal goes only when all of it is done, and it goes by one rename.
 
 st_undo() {
-  rm -rf -- "$st_journal.done"
+  st_forget
   [ -d "$st_journal" ] || return 0
   st_backwards=
   for st_entry in "$st_journal"/[0-9]*; do
@@ -17,7 +17,24 @@ st_undo() {
     done
   fi
   [ -z "$st_failed" ] || return
-  mv -- "$st_journal" "$st_journal.done" && rm -rf -- "$st_journal.done"
+  mv -- "$st_journal" "$(cat -- "$st_journal/made").st-new" && st_forget
+}
+
+# Remove a journal that is done, or was never begun: it lies beside the highest folder that was made for it, under a name that
+# tells which one that is. Folders on the way stay while another session's journal is in them.
+st_forget() {
+  st_top=$st_journal
+  while [ -n "$st_top" ]; do
+    if [ -d "$st_top.st-new" ]; then
+      st_parent=$st_journal
+      while [ "$st_parent" != "$st_top" ]; do
+        st_parent=${st_parent%/*}
+        rmdir -- "$st_parent" 2>/dev/null
+      done
+      rm -rf -- "$st_top.st-new" || return
+    fi
+    st_top=${st_top%/*}
+  done
 }
 
 # st_undo_one ENTRY FUNCTION: one failure does not keep the rest from being put back.
@@ -49,7 +66,7 @@ st_put_back() {
     copy) st_put_copy "$2" ;;
     attributes)
       read -r st_mode st_uid st_gid <"$st_at/attributes"
-      chown -- "$st_uid:$st_gid" "$2" && chmod -- "$st_mode" "$2"
+      chown -- "$st_uid:$st_gid" "$2" && chmod -- "00$st_mode" "$2"
       ;;
     user) st_remove_user "$2" && st_put_leftovers ;;
     group) st_remove_group "$2" && st_put_leftovers ;;
@@ -60,11 +77,17 @@ st_put_back() {
 }
 
 st_put_copy() {
-  rm -rf -- "$1.st-new" && cp -a -- "$st_at/data" "$1.st-new" || return
+  rm -rf -- "$1.st-new" && cp -a -- "$st_at/data" "$1.st-new" && st_shed_setgid "$1.st-new" || return
   # rename replaces a file or link in one step, and only that; a folder must go first
   if [ -d "$1" ] && [ ! -L "$1" ] || [ -d "$1.st-new" ]; then rm -rf -- "$1"; fi
   if [ -L "$1" ]; then rm -f -- "$1"; fi # or mv would follow it into a folder
   mv -f -- "$1.st-new" "$1"
+}
+
+# Below a setgid folder cp -a gives that bit to every folder it makes.
+st_shed_setgid() {
+  [ -d "$1" ] && [ ! -L "$1" ] || return 0
+  (cd -- "$st_at/data" && find . -type d ! -perm -2000 -exec sh -c 'cd -- "$0" && chmod g-s -- "$@"' "$1" '{}' +)
 }
 
 # --- accounts ---
