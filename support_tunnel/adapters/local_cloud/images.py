@@ -18,12 +18,12 @@ from support_tunnel.adapters import processes
 from support_tunnel.adapters.local_cloud.records import locked
 from support_tunnel.core.errors import CloudError, HostError
 
-__all__ = ["CACHE", "IMAGES", "Image", "debian_13", "lower_of"]
+__all__ = ["CACHE", "IMAGES", "KEYRING", "Image", "debian_13", "lower_of"]
 
 CACHE = Path("/var/cache/support_tunnel/images")
 
 _SUITE = "trixie"
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _PACKAGES = (
     "cloud-init", "dbus", "iproute2", "libpam-systemd", "nftables", "openssh-server", "python3", "sudo", "systemd", "systemd-sysv",
     "tmux", "wireguard-go", "wireguard-tools",
@@ -82,7 +82,7 @@ def _build(building: Path, ready: Path) -> None:
     # The folder itself is 0755: sshd refuses a root directory that others may write, and users of a node must enter it.
     building.mkdir(mode=0o755)
     building.chmod(0o755)
-    source = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main"
+    source = f"deb [signed-by={KEYRING}] {_mirror()} {_SUITE} main"
     try:
         processes.run(
             [

@@ -21,7 +21,7 @@ from support_tunnel.adapters.local_cloud.images import IMAGES, Image, lower_of
 from support_tunnel.adapters.local_cloud.layout import CloudLayout, NodeLayout
 from support_tunnel.adapters.local_cloud.records import NodeRecord, is_locked, load_record, locked, save_record
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, snapshot
-from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.core.errors import CloudError, SupportTunnelError, UsageError
 from support_tunnel.core.ports import Clock
 from support_tunnel.core.secret import Secret
 
@@ -103,10 +103,16 @@ class Nodes:
             container.boot(place, hostname=record.name, bind_ro=record.bind_ro)
 
     def destroy_all(self) -> None:
-        """End every node, and what a maker left that died before its node had a name."""
+        """End every node, and what a maker left that died before its node had a name. Raises the first failure, after all."""
+        failures = []
         for node_id in self.cloud.node_ids():
-            self.destroy(node_id)
+            try:
+                self.destroy(node_id)
+            except SupportTunnelError as failure:
+                failures.append(failure)
         self._tidy()
+        if failures:
+            raise failures[0]
 
     def snapshot(self, node_id: str) -> Snapshot:
         place = self.cloud.node(node_id)

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from support_tunnel.adapters.local_cloud.images import Image
+from support_tunnel.adapters.local_cloud.images import KEYRING, Image
 from support_tunnel.adapters.processes import environment
 from support_tunnel.core.errors import HostError, UsageError
 
@@ -44,7 +44,7 @@ def check(image: Image) -> None:
     programs = _PROGRAMS | _FOR_IMAGE[image.id]
     path = environment()["PATH"]
     missing = sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
-    if image.id == "debian-13" and not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
+    if image.id == "debian-13" and not Path(KEYRING).exists():
         missing.append("debian-archive-keyring")
     if image.id == "host" and not any(Path(p).exists() for p in ("/usr/lib/polkit-1/polkitd", "/usr/libexec/polkitd")):
         missing.append("polkitd")
