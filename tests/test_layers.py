@@ -290,7 +290,6 @@ def test_a_wrong_import_is_named(module: str, source: str, complaint: str) -> No
         ("support_tunnel.core.code", "import hmac\nfrom cryptography.hazmat.primitives import hashes"),
         ("support_tunnel.flows.sweep", "from support_tunnel.core.ports import Cloud"),
         ("support_tunnel.adapters.processes", "import subprocess"),
-        ("support_tunnel.device.unit", "import subprocess"),
         ("support_tunnel.cli.wiring", "from support_tunnel.adapters.clock import SystemClock\nimport invoke"),
     ],
 )
