@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from support_tunnel.adapters.clock import SystemClock
@@ -17,12 +19,14 @@ from support_tunnel.core.waiting import wait_for
 __all__ = ["ready", "scratch_cloud", "start"]
 
 _BOOT = 60.0
+_NAME = f"{DEFAULT_ROOT.name}-test-"
 
 
 @contextmanager
 def scratch_cloud() -> Iterator[LocalNodeDriver]:
     """Give a driver with no nodes; end all of them afterwards. Raises HostError `cloud.leak` when something stays."""
-    root = DEFAULT_ROOT.with_name(f"{DEFAULT_ROOT.name}-test-{secrets.token_hex(4)}")
+    _end_orphans()
+    root = DEFAULT_ROOT.with_name(f"{_NAME}{os.getpid()}-{secrets.token_hex(4)}")
     driver = LocalNodeDriver(root)
     try:
         yield driver
@@ -30,6 +34,14 @@ def scratch_cloud() -> Iterator[LocalNodeDriver]:
         driver.ex_destroy_all()
         if left := leaks.find(root):
             raise HostError("cloud.leak", f"a local cloud left behind: {'; '.join(left)}")
+
+
+def _end_orphans() -> None:
+    """End the clouds of test runs that were killed, which had no chance to do it themselves."""
+    for root in DEFAULT_ROOT.parent.glob(f"{_NAME}*"):
+        pid = root.name.removeprefix(_NAME).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            LocalNodeDriver(root).ex_destroy_all()
 
 
 def start(driver: LocalNodeDriver, name: str, image: str = "host", **arguments: Any) -> Any:
@@ -43,6 +55,10 @@ def ready(driver: LocalNodeDriver, node: Any) -> Any:
     """Wait until sshd listens in the node and its cloud-init, if it has work, is done."""
 
     def look() -> Any | None:
-        return next((seen for seen in driver.list_nodes() if seen.id == node.id and str(seen.state) == "running"), None)
+        seen = next(other for other in driver.list_nodes() if other.id == node.id)
+        if str(seen.state) == "stopped":
+            console = driver.nodes.cloud.node(node.id).console.read_text(errors="replace").strip().splitlines()
+            raise HostError("cloud.boot", f"{node.name} did not boot: {' / '.join(console[-3:]) or 'no word from it'}")
+        return seen if str(seen.state) == "running" else None
 
     return wait_for(look, what=f"boot of {node.name}", seconds=_BOOT, clock=SystemClock())

@@ -103,7 +103,7 @@ def test_a_maker_killed_early_is_no_obstacle_to_the_next_one() -> None:
 def test_a_killed_destroyer_is_finished_by_the_next_one() -> None:
     with scratch_cloud() as driver:
         for dies_at in count(1):
-            node = start(driver, "patient")
+            node = driver.create_node("patient", driver.list_sizes()[0], driver.list_images()[1])
             died = victim("destroy", driver, dies_at, node.id)
             if effects(driver):
                 assert [seen.id for seen in driver.list_nodes()] == [node.id], f"step {dies_at}"

@@ -19,7 +19,7 @@ from support_tunnel.adapters import local_cloud, processes
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.local_cloud.checkout import checkout_binds
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
-from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.errors import HostError, SupportTunnelError
 from support_tunnel.core.ssh_key import new_keypair, parse_public
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired.user_data import render_user_data
@@ -79,6 +79,22 @@ def test_libcloud_knows_it_by_name_however_often_it_is_registered(tmp_path: Path
     driver = get_driver("local")(tmp_path)
     assert driver.list_nodes() == []
     assert {image.id for image in driver.list_images()} == {"host", "debian-13"}
+
+
+def test_libcloud_itself_can_wait_for_a_node(cloud: LocalNodeDriver) -> None:
+    node = cloud.create_node("plain", cloud.list_sizes()[0], cloud.list_images()[0])
+    ((seen, addresses),) = cloud.wait_until_running([node], wait_period=0.1, timeout=60)
+    assert (seen.id, addresses) == (node.id, node.public_ips)
+
+
+def test_a_node_that_cannot_boot_says_so(cloud: LocalNodeDriver, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    node = start(cloud, "bound", ex_bind_ro=[gone])
+    gone.rmdir()
+    cloud.reboot_node(node)
+    with pytest.raises(HostError, match=r"did not boot: .*gone"):
+        ready(cloud, node)
 
 
 @pytest.mark.parametrize("image", ["host", "debian-13"])

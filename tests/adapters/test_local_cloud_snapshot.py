@@ -21,7 +21,7 @@ pytestmark = pytest.mark.onebox
 @pytest.fixture
 def place() -> Iterator[NodeLayout]:
     """An overlay with a small lower layer, no node in it."""
-    folder = DEFAULT_ROOT.with_name(f"{DEFAULT_ROOT.name}-test-layers-{os.getpid()}")
+    folder = DEFAULT_ROOT.with_name(f"{DEFAULT_ROOT.name}-layers-{os.getpid()}")
     lower = folder / "lower"
     (lower / "etc/app/deep").mkdir(parents=True)
     (lower / "etc/app/one").write_text("one")
