@@ -45,14 +45,17 @@ class Stage:
 
 
 @contextmanager
-def stage(progress: Progress) -> Iterator[Stage]:
-    """Set everything up and take everything down, also when it is interrupted half-way."""
+def stage(progress: Progress, *, consent: bool = True) -> Iterator[Stage]:
+    """Set everything up and take everything down, also when it is interrupted half-way.
+
+    Without `consent` the device has no policy that lets the admin in, and asks whoever is at its terminal.
+    """
     remove_dead()
     folder = _home() / f"{_PREFIX}{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
     with _held(folder):
         try:
-            with _played(folder, progress) as ready:
+            with _played(folder, progress, consent=consent) as ready:
                 yield ready
         finally:
             _clear(folder)
@@ -91,14 +94,12 @@ def _clear(folder: Path) -> None:
     from support_tunnel.adapters.local_cloud.layout import CloudLayout
     from support_tunnel.adapters.local_cloud.nodes import Nodes
 
-    nodes = Nodes(CloudLayout(folder / "cloud"), SystemClock())
-    for node_id in nodes.cloud.node_ids():
-        nodes.destroy(node_id)
+    Nodes(CloudLayout(folder / "cloud"), SystemClock()).destroy_all()
     shutil.rmtree(folder)
 
 
 @contextmanager
-def _played(folder: Path, progress: Progress) -> Iterator[Stage]:
+def _played(folder: Path, progress: Progress, *, consent: bool) -> Iterator[Stage]:
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.local_cloud import network
     from support_tunnel.adapters.local_cloud.checkout import checkout_binds
@@ -153,7 +154,8 @@ def _played(folder: Path, progress: Progress) -> Iterator[Stage]:
                     "device_settings_name": "Rehearsal device",
                     "device_settings_consent": [
                         {"signer": signer_public, "scope": "shell", "max_ttl_minutes": RULE_MINUTES}
-                    ],
+                    ]
+                    * consent,
                 },
                 host="the device",
                 timeout=30,
