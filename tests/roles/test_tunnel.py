@@ -1,0 +1,169 @@
+"""A tunnel that is up: what it carries, and everything that it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.waiting import wait_for
+from support_tunnel.desired import probes
+from support_tunnel.testing.scratch_cloud import scratch_cloud
+from tests.roles.hosts import (
+    DEVICE_ADDRESS,
+    NAMES,
+    SERVER_ADDRESS,
+    SESSION_PORT,
+    WIREGUARD_PORT,
+    Pair,
+    apply,
+    make_pair,
+    run,
+)
+
+pytestmark = pytest.mark.onebox
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folder: Path = tmp_path_factory.mktemp("session")
+    with scratch_cloud() as driver, make_pair(driver, folder) as made:
+        made.apply_device()
+        wait_for(
+            lambda: probes.read(made.device_shell, probes.handshake(NAMES), timeout=10).get("handshake"),
+            what="handshake",
+            seconds=30,
+            clock=SystemClock(),
+        )
+        yield made
+
+
+def test_a_second_run_changes_nothing(pair: Pair) -> None:
+    for report in (apply(pair.server_shell, ("tunnel_server",), pair.server_given), pair.apply_device()):
+        assert [outcome for outcome in report.outcomes if outcome.status == "changed"] == []
+
+
+def test_both_ends_hold_the_same_preshared_key(pair: Pair) -> None:
+    ends = [(pair.server_shell, "st0"), (pair.device_shell, NAMES.interface)]
+    keys = {run(shell, f"wg show {interface} preshared-keys | cut -f2").stdout for shell, interface in ends}
+    assert len(keys) == 1
+    assert "(none)" not in keys.pop()
+
+
+def test_the_session_is_reached_by_a_post_quantum_key_exchange(pair: Pair) -> None:
+    reached = pair.ssh("id -un", options=("-v",))
+    assert reached.stdout.split() == [NAMES.user]
+    assert "kex: algorithm: sntrup761x25519-sha512" in reached.stderr
+
+
+def test_a_classical_key_exchange_is_refused_by_the_device(pair: Pair) -> None:
+    assert "no matching key exchange" in pair.ssh("true", options=("-o", "KexAlgorithms=curve25519-sha256")).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sudo -n true", "no new privileges"),
+        ("su -c true </dev/null", "Authentication failure"),
+        ("busctl list", "Failed to connect to bus"),
+        ("systemd-run true", "Failed to connect to bus|Can't operate"),
+        ("systemd-run --user true", "Failed to connect to bus"),
+        ("bash -c 'echo >/dev/tcp/127.0.0.1/22'", "Connection refused"),
+        ("bash -c 'echo >/dev/tcp/::1/22'", "Connection refused"),
+        ("bash -c 'echo >/dev/udp/127.0.0.1/53'", "not permitted"),
+        (f"bash -c 'echo >/dev/tcp/{SERVER_ADDRESS}/22'", "Connection refused"),
+        ("touch /var/log/mark", "Read-only"),
+        ("dd if=/dev/zero of=/tmp/big bs=1M count=300", "No space left"),
+        (f"ls /run/support_tunnel/{NAMES.short}/wireguard.conf", "No such file"),
+        (f"cat /run/support_tunnel/{NAMES.short}/session/host_key", "Permission denied"),
+    ],
+)
+def test_the_session_is_refused(pair: Pair, command: str, words: str) -> None:
+    refused = pair.ssh(command)
+    assert refused.status != 0
+    assert any(word in refused.stderr for word in words.split("|")), refused.stderr
+
+
+def test_the_session_cannot_reach_the_network_that_the_device_can(pair: Pair) -> None:
+    connect = f"bash -c 'echo >/dev/tcp/{pair.server.address}/22'"
+    assert run(pair.device_shell, connect).status == 0
+    refused = pair.ssh(connect)
+    assert "Connection refused" in refused.stderr
+
+
+def test_the_session_sees_no_socket_of_the_device(pair: Pair) -> None:
+    assert run(pair.device_shell, "test -S /run/dbus/system_bus_socket").status == 0
+    # Asked of each file: find's own -type looks at what a mount covers.
+    seen = pair.ssh("find /run 2>/dev/null | while read -r path; do [ ! -S $path ] || echo $path; done")
+    assert seen.stdout.split() == ["/run/systemd/notify"]
+
+
+def test_forwarding_is_refused(pair: Pair) -> None:
+    asked = pair.ssh(options=("-W", "127.0.0.1:22"))
+    assert "administratively prohibited" in asked.stderr
+
+
+def test_files_are_not_copied_by_sftp(pair: Pair) -> None:
+    assert pair.ssh("sftp", options=("-s",)).status != 0
+
+
+def test_a_login_leaves_no_entry_in_the_devices_own_records(pair: Pair) -> None:
+    count = "stat -c '%s' /var/log/wtmp /var/log/lastlog 2>/dev/null; :"
+    before = run(pair.device_shell, count).stdout
+    assert pair.ssh("true", options=("-tt",)).status == 0
+    assert run(pair.device_shell, count).stdout == before
+
+
+def test_the_session_port_is_closed_to_the_device_itself(pair: Pair) -> None:
+    refused = run(pair.device_shell, f"bash -c 'echo >/dev/tcp/{DEVICE_ADDRESS}/{SESSION_PORT}'")
+    assert "Connection refused" in refused.stderr
+
+
+def test_nothing_else_listens_on_the_server(pair: Pair) -> None:
+    listed = run(pair.server_shell, "ss -H -tuln").stdout.splitlines()
+    ports = {(words[0], words[4].rpartition(":")[2]) for words in (line.split() for line in listed)}
+    assert ports == {("tcp", "22"), ("udp", str(WIREGUARD_PORT))}
+
+
+def test_the_server_forwards_to_the_session_only(pair: Pair) -> None:
+    config = pair.folder / "config"
+    for target in ("127.0.0.1:22", f"[{DEVICE_ADDRESS}]:22", f"{pair.device.public_ips[0]}:22"):
+        asked = pair.ssh(options=("-o", f"ProxyCommand=ssh -F {config} -W {target} support-tunnel-server"))
+        assert asked.status == 255
+        assert "administratively prohibited" in asked.stderr
+
+
+def test_the_metadata_service_is_closed_to_all_but_root(pair: Pair) -> None:
+    run(pair.server_shell, "ip route replace 169.254.169.254 dev eth0")
+    asked = run(pair.server_shell, "sudo -u nobody bash -c 'echo >/dev/tcp/169.254.169.254/80'")
+    assert "Connection refused" in asked.stderr
+
+
+def test_a_hostile_device_reaches_nothing_on_the_server(pair: Pair) -> None:
+    run(
+        pair.device_shell,
+        f"nft flush chain inet {NAMES.interface} output; nft flush chain inet {NAMES.interface} input",
+    )
+    try:
+        for port in (22, 53):
+            connect = f"timeout 2 bash -c 'echo >/dev/tcp/{SERVER_ADDRESS}/{port}'"
+            assert run(pair.device_shell, connect).status == 124
+    finally:
+        run(pair.device_shell, f"nft -f /run/support_tunnel/{NAMES.short}/tunnel.nft")
+        run(pair.device_shell, f"nft -f /run/support_tunnel/{NAMES.short}/session/account.nft")
+
+
+def test_the_first_host_key_is_gone(pair: Pair) -> None:
+    with pytest.raises(HostError) as refused:
+        pair.server.connect(pair.server.first_key)
+    assert refused.value.code == "ssh.hostkey"
+    assert run(pair.server_shell, "ls /etc/ssh/ssh_host_ed25519_key").status != 0
+
+
+def test_no_secret_of_the_tunnel_is_readable_by_others(pair: Pair) -> None:
+    loose = run(pair.device_shell, f"find /run/support_tunnel/{NAMES.short} -type f -perm /077").stdout.split()
+    assert loose == [f"/run/support_tunnel/{NAMES.short}/session/authorized_keys"]
+    assert run(pair.server_shell, "find /etc/wireguard -perm /077").stdout == ""
