@@ -56,7 +56,8 @@ def compile_roles(
     head = settings(check=check, diff=diff, journal=undo, run_folder=run_folder)
     libraries = ["apply.sh", "journal.sh"] if undo is not None else ["apply.sh"]
     script = assemble(head, libraries, [call("st_begin"), *compiler.parts, call("st_end")])
-    return Plan(script, tuple(compiler.steps), Mask.of(compiler.secrets))
+    mask = Mask.of(compiler.secrets)
+    return Plan(script, tuple(step.masked(mask) for step in compiler.steps), mask)
 
 
 @dataclass(slots=True)

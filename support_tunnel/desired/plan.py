@@ -7,7 +7,7 @@ import binascii
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from support_tunnel.core.errors import HostError
@@ -31,8 +31,14 @@ class Step:
     settled: Literal["ok", "skipped"] | None = None
     detail: str = ""
     no_log: bool = False
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     """The file it makes, when a diff may be shown."""
+
+    def masked(self, mask: Mask) -> Step:
+        """The same in words that may be shown."""
+        hidden = f"hidden (no_log) {HIDDEN}"
+        item, detail = (mask(self.item), mask(self.detail)) if not self.no_log else ("", hidden if self.detail else "")
+        return replace(self, task=mask(self.task), item=item, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ Must not read anything but template files below the folders it is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, cast
 
 import jinja2
@@ -69,8 +71,29 @@ class _Context(Context):
         return found
 
 
+def _lists(value: Any) -> Any:
+    """Sequences of every kind become lists, as Ansible prints and passes them."""
+    if isinstance(value, (tuple, range, GeneratorType, list)):
+        return [_lists(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _lists(item) for key, item in value.items()}
+    return value
+
+
 def _finalize(value: Any) -> Any:
-    return "" if value is None else value
+    return "" if value is None else _lists(value)
+
+
+LAZY = ("batch", "items", "map", "reject", "rejectattr", "select", "selectattr", "slice")
+"""Filters of Jinja's that yield; Ansible hands on lists."""
+
+
+def _listed(lazy: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(lazy)
+    def filled(*args: Any, **kwargs: Any) -> Any:
+        return _lists(lazy(*args, **kwargs))
+
+    return filled
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -89,6 +112,8 @@ def environment(folders: Sequence[Path]) -> jinja2.Environment:
     )
     for name in FORBIDDEN:
         made.filters.pop(name, None)
+    for name in LAZY:
+        made.filters[name] = _listed(made.filters[name])
     made.filters.update(FILTERS)
     made.globals.pop("lipsum", None)
     made.globals["omit"] = OMIT
@@ -145,7 +170,7 @@ class Scope:
             result = module.result  # type: ignore[attr-defined]  # the name assigned just above
             if isinstance(result, jinja2.Undefined):
                 str(result)  # StrictUndefined speaks here
-        return result
+            return _lists(result)
 
     def parse(self, expression: str, place: Place) -> nodes.Expr:
         """Read a bare expression, as in `when`."""

@@ -183,7 +183,7 @@ st_kill_once() {
         Uid:)
           case " $st_real $st_effective $st_saved $st_fs " in
             # a zombie is already dead and waits for its parent only
-            *" $1 "*) [ "$st_state" = Z ] || { st_found=0 && kill -KILL "${st_process#/proc/}"; } ;;
+            *" $1 "*) [ "$st_state" = Z ] || ! st_of_this_host "$st_process" || { st_found=0 && kill -KILL "${st_process#/proc/}"; } ;;
           esac
           break
           ;;
@@ -192,6 +192,9 @@ st_kill_once() {
   done 2>/dev/null
   return "$st_found"
 }
+
+# The first free system uid is also the uid of half the world's containers, whose processes are in /proc as well.
+st_of_this_host() { [ "$1/root" -ef / ] || [ "$1/ns/pid" -ef /proc/self/ns/pid ]; }
 
 # --- units ---
 
