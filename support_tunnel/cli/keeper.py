@@ -9,9 +9,8 @@ import sys
 
 from support_tunnel.cli.boundary import boundary
 from support_tunnel.cli.wiring_device import device_ports
-from support_tunnel.core.errors import WrongState
 from support_tunnel.core.names import parse_tunnel_id
-from support_tunnel.flows.device.end_session import end_session, note_reason
+from support_tunnel.flows.device.end_session import end_unless_held, note_reason
 from support_tunnel.flows.device.keep import keep
 
 __all__ = ["main"]
@@ -23,13 +22,7 @@ def main(what: str, tunnel_id: str) -> None:
     if what == "keep":
         note_reason(ports, tunnel, keep(ports, tunnel))
     else:
-        try:
-            with ports.vault.hold(tunnel):
-                end_session(ports, tunnel)
-        except WrongState as busy:
-            # The tool that is opening or stopping this session holds it, and puts the device back itself.
-            if busy.code != "tunnel.busy":
-                raise
+        end_unless_held(ports, tunnel)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from support_tunnel.core import addressing, ssh_key
-from support_tunnel.core.errors import HostError, SupportTunnelError, WrongState
+from support_tunnel.core.errors import HostError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
@@ -18,6 +18,7 @@ from support_tunnel.flows.admin.launch import LOGIN_USER, Launched, launch, serv
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, SESSION_KEY, STATE, save_channel
 from support_tunnel.flows.admin.stop import stop
+from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["Answered", "create_server"]
 
@@ -94,10 +95,11 @@ def create_server(
 
 def _tear_down(ports: AdminPorts, tunnel: TunnelId) -> None:
     """Undo the launch while another error is on its way up: that one stays the one that is reported."""
-    try:
-        stop(ports, tunnel, say_stop=False)
-    except SupportTunnelError as left:
-        ports.progress.note(f"Not everything could be removed: {left.message}. `fab sweep` tries again.")
+    ending = Teardown()
+    with ending.step():
+        stop(ports, tunnel)
+    for left in ending.failures:
+        ports.progress.note(f"Not everything could be removed: {left}. `fab sweep` tries again.")
 
 
 def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:

@@ -10,6 +10,7 @@ from support_tunnel.core.ports import Mailbox
 from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, load_channel, save_channel
+from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["stop"]
 
@@ -20,32 +21,38 @@ FAREWELL = 5.0
 """Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
 
 
-def stop(ports: AdminPorts, tunnel: TunnelId, *, say_stop: bool = True) -> None:
+def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
     """Tell the device, destroy the server and prove it gone, erase the keys, forget the tunnel.
 
     Raises CloudError when the server could not be proved gone: the ledger entry then stays, and `fab sweep` tries again.
     """
-    entry = ports.ledger.read(tunnel)
-    if entry is not None and entry.stage != "stopping":
-        ports.ledger.write(replace(entry, stage="stopping"))
-    claim = ports.vault.get(tunnel, CLAIM)
-    if claim is not None:
-        _tell(ports, tunnel, ports.mailbox_for(claim), say_stop=say_stop)
-    if entry is not None:
-        _destroy(ports, tunnel, entry.cloud)
-    ports.vault.erase(tunnel)
+    entry, ending = ports.ledger.read(tunnel), Teardown()
+    with ending.step():
+        if entry is not None and entry.stage != "stopping":
+            ports.ledger.write(replace(entry, stage="stopping"))
+    with ending.step():
+        if (claim := ports.vault.get(tunnel, CLAIM)) is not None:
+            # A device that was not heard to be open has nothing to say; it sees the stop, or the closed mailbox.
+            wait = FAREWELL if entry is not None and entry.stage == "connected" else 0.0
+            _tell(ports, tunnel, ports.mailbox_for(claim), wait)
+    with ending.step():
+        if entry is not None:
+            _destroy(ports, tunnel, entry.cloud)
+    with ending.step():
+        ports.vault.erase(tunnel)
+    ending.raise_first()
     ports.ledger.remove(tunnel)
 
 
-def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, *, say_stop: bool) -> None:
+def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, farewell: float) -> None:
     channel = load_channel(ports.vault, tunnel)
     try:
-        if channel is not None and say_stop:
+        if channel is not None:
             ports.progress.step("Telling the device")
             blob = channel.send("stop", NO_LOG, now=ports.clock.now())
             save_channel(ports.vault, tunnel, channel)
             mailbox.post(tunnel, "control-admin", blob)
-            deadline, seen = ports.clock.monotonic() + FAREWELL, 0
+            deadline, seen = ports.clock.monotonic() + farewell, 0
             while (left := deadline - ports.clock.monotonic()) > 0:
                 for blob_ in mailbox.messages(tunnel, after=seen, wait=left):
                     seen = blob_.number

@@ -25,14 +25,8 @@ def sweep(ports: AdminPorts, *, dry_run: bool = False) -> Swept:
     """Ours are: ledger entries nobody works on that never connected or are over, and servers with our tag past expiry."""
     swept = Swept()
     now = ports.clock.now()
-    for entry in ports.ledger.entries():
-        if entry.stage == "connected" and now < entry.expires:
-            swept.kept.append(f"tunnel {entry.tunnel[:8]} (connected until {entry.expires:%H:%M})")
-        else:
-            _end(ports, entry.tunnel, swept, dry_run=dry_run)
-    for tunnel in ports.vault.tunnels():
-        if ports.ledger.read(tunnel) is None and tunnel[:8] not in " ".join(swept.ended):
-            _end(ports, tunnel, swept, dry_run=dry_run)
+    for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels()]):
+        _end(ports, tunnel, swept, dry_run=dry_run)
     for name, cloud in ports.clouds.items():
         try:
             servers = cloud.servers()
@@ -57,6 +51,11 @@ def _end(ports: AdminPorts, tunnel: TunnelId, swept: Swept, *, dry_run: bool) ->
     label = f"tunnel {tunnel[:8]}"
     try:
         with ports.vault.hold(tunnel):
+            # Read while it is held: a tool that let go of it a moment ago may have connected.
+            entry = ports.ledger.read(tunnel)
+            if entry is not None and entry.stage == "connected" and ports.clock.now() < entry.expires:
+                swept.kept.append(f"{label} (connected until {entry.expires:%H:%M})")
+                return
             if not dry_run:
                 stop(ports, tunnel)
             swept.ended.append(label)
@@ -65,5 +64,5 @@ def _end(ports: AdminPorts, tunnel: TunnelId, swept: Swept, *, dry_run: bool) ->
             swept.kept.append(f"{label} (a tool is working on it)")
         else:
             swept.failed.append((label, error.message))
-    except SupportTunnelError as error:
-        swept.failed.append((label, error.message))
+    except (SupportTunnelError, OSError) as error:
+        swept.failed.append((label, str(error)))

@@ -8,6 +8,7 @@ from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import end_session, note_reason
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_record
+from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["clean_up", "known_tunnels"]
 
@@ -24,19 +25,33 @@ def known_tunnels(ports: DevicePorts) -> list[TunnelId]:
 
 
 def clean_up(ports: DevicePorts) -> list[TunnelId]:
-    """End what is orphaned and return it; a session with a live keeper, or a tool at work on it, is left alone."""
-    ended = []
+    """End what is orphaned and return it; a session with a live keeper, or a tool at work on it, is left alone.
+
+    One that does not end keeps none of the others from ending; its error is raised after them.
+    """
+    ended, ending = [], Teardown()
     for tunnel in known_tunnels(ports):
-        if probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20).get("keeper") == "active":
-            record = load_record(ports.vault, tunnel)
-            if record is not None and record.stage == "active" and ports.clock.now() < record.until:
-                continue
-        try:
-            with ports.vault.hold(tunnel):
-                note_reason(ports, tunnel, "found without a keeper and cleaned up")
-                end_session(ports, tunnel)
+        with ending.step():
+            if not _is_watched(ports, tunnel) and _cleaned(ports, tunnel):
                 ended.append(tunnel)
-        except WrongState as busy:
-            if busy.code != "tunnel.busy":
-                raise
+    ending.raise_first()
     return ended
+
+
+def _is_watched(ports: DevicePorts, tunnel: TunnelId) -> bool:
+    if probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20).get("keeper") != "active":
+        return False
+    record = load_record(ports.vault, tunnel)
+    return record is not None and record.stage == "active" and ports.clock.now() < record.until
+
+
+def _cleaned(ports: DevicePorts, tunnel: TunnelId) -> bool:
+    try:
+        with ports.vault.hold(tunnel):
+            note_reason(ports, tunnel, "found without a keeper and cleaned up")
+            end_session(ports, tunnel)
+            return True
+    except WrongState as busy:
+        if busy.code != "tunnel.busy":
+            raise
+        return False

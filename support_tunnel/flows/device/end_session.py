@@ -11,8 +11,9 @@ from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, load_channel, load_record
+from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["end_session", "note_reason", "stop_session"]
+__all__ = ["end_session", "end_unless_held", "note_reason", "stop_session"]
 
 _REASON = "reason"
 
@@ -28,19 +29,25 @@ def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
 
     A tool that is still waiting for an answer holds the tunnel: closing its mailbox makes it let go and clean up itself.
     """
-    names = Names(tunnel)
-    note_reason(ports, tunnel, reason)
-    ports.shell.run_script(probes.cut(names), timeout=20)
-    ports.shell.run_script(probes.stop_keeper(names), timeout=90)
-    wait_for(
-        lambda: _ended(ports, tunnel),
-        what="the other tool that works on this request (end it with Ctrl-C)",
-        seconds=15,
-        clock=ports.clock,
-    )
+    names, ending = Names(tunnel), Teardown()
+    with ending.step():
+        note_reason(ports, tunnel, reason)
+    with ending.step():
+        ports.shell.run_script(probes.cut(names), timeout=20)
+    with ending.step():
+        ports.shell.run_script(probes.stop_keeper(names), timeout=90)
+    with ending.step():
+        wait_for(
+            lambda: _ended(ports, tunnel),
+            what="the other tool that works on this request (end it with Ctrl-C)",
+            seconds=15,
+            clock=ports.clock,
+        )
+    ending.raise_first()
 
 
-def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
+def end_unless_held(ports: DevicePorts, tunnel: TunnelId) -> bool:
+    """End it, and say so; a tool that holds it is opening or stopping it, and puts the device back itself."""
     try:
         with ports.vault.hold(tunnel):
             end_session(ports, tunnel)
@@ -48,6 +55,12 @@ def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
     except WrongState as busy:
         if busy.code != "tunnel.busy":
             raise
+        return False
+
+
+def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
+    if end_unless_held(ports, tunnel):
+        return True
     if record := load_record(ports.vault, tunnel):
         with suppress(HostError, WrongState):
             ports.mailbox_for(record.device_token, patient=False).close(tunnel)
@@ -56,27 +69,39 @@ def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
 
 def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     """Every step runs, also when one before it failed. Raises HostError `stop.leftovers` naming what is still there."""
-    names, record = Names(tunnel), load_record(ports.vault, tunnel)
-    ports.shell.run_script(probes.cut(names), timeout=20)
-    undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
-    ports.shell.run_script(probes.sweep_names(names), timeout=20)
-    if record is not None:
-        _tell(ports, tunnel, record)
-    ports.vault.erase(tunnel)
-    left = probes.read(ports.shell, probes.leftovers(names), timeout=20).get("left")
-    if left or undone.failed:
-        put_back = [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
-        what = ", ".join([*(left or "").splitlines(), *put_back])
+    names, ending, left = Names(tunnel), Teardown(), []
+    with ending.step():
+        ports.shell.run_script(probes.cut(names), timeout=20)
+    with ending.step():
+        undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
+        left += [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
+    with ending.step():
+        ports.shell.run_script(probes.sweep_names(names), timeout=20)
+    with ending.step():
+        if (record := load_record(ports.vault, tunnel)) is not None:
+            head = _log_end(ports, tunnel)
+            _tell(ports, tunnel, record, head)
+    with ending.step():
+        ports.vault.erase(tunnel)
+    with ending.step():
+        left += probes.read(ports.shell, probes.leftovers(names), timeout=20).get("left", "").splitlines()
+    if left:
         raise HostError(
-            "stop.leftovers", f"the session is cut, but this is left: {what}", next_step="Run `inv gc` again."
+            "stop.leftovers",
+            f"the session is cut, but this is left: {', '.join(left)}",
+            next_step="Run `inv gc` again.",
         )
+    ending.raise_first()
 
 
-def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:
-    """Last log entry, and the sealed `stopped` for the admin; the API being away changes nothing here."""
+def _log_end(ports: DevicePorts, tunnel: TunnelId) -> str:
     reason = ports.vault.get(tunnel, _REASON)
     words = reason.reveal().decode() if reason else "the tool or the time ended it"
-    head = ports.journal.append(tunnel, "ended", {"reason": words})
+    return ports.journal.append(tunnel, "ended", {"reason": words})
+
+
+def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record, head: str) -> None:
+    """The sealed `stopped` for the admin; the API being away changes nothing here."""
     mailbox, channel = ports.mailbox_for(record.device_token, patient=False), load_channel(ports.vault, tunnel)
     try:
         if channel is not None:

@@ -5,9 +5,11 @@ It only watches and returns the reason; whoever started it ends the session (Exe
 
 from __future__ import annotations
 
-from support_tunnel.core.errors import HostError, MessageError, SupportTunnelError, WrongState
+from collections.abc import Sequence
+
+from support_tunnel.core.errors import MessageError, SupportTunnelError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.ports import Blob, Mailbox
 from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_channel, load_record, save_channel
@@ -37,19 +39,22 @@ def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
         )
         if left <= 0:
             return "the time you allowed is over"
-        try:
-            for blob in mailbox.messages(tunnel, after=seen, wait=min(LOOK, left)):
-                seen = blob.number
-                if blob.slot == "control-admin" and _is_stop(channel, blob.data):
-                    return "the helper ended it"
-            if ports.clock.monotonic() >= next_sign:
-                next_sign = ports.clock.monotonic() + SIGN_OF_LIFE
-                _sign(ports, tunnel, mailbox, channel)
-        except WrongState:
-            # Closed or forgotten by the API: it may do that, and it may not end a session by it (2.1).
-            ports.clock.pause(min(LOOK, left))
-        except HostError:
-            ports.clock.pause(min(LOOK, left))
+        for blob in _look(ports, tunnel, mailbox, after=seen, wait=min(LOOK, left)):
+            seen = blob.number
+            if blob.slot == "control-admin" and _is_stop(channel, blob.data):
+                return "the helper ended it"
+        if ports.clock.monotonic() >= next_sign:
+            next_sign = ports.clock.monotonic() + SIGN_OF_LIFE
+            _sign(ports, tunnel, mailbox, channel)
+
+
+def _look(ports: DevicePorts, tunnel: TunnelId, mailbox: Mailbox, *, after: int, wait: float) -> Sequence[Blob]:
+    try:
+        return mailbox.messages(tunnel, after=after, wait=wait)
+    except SupportTunnelError:
+        # Away, closed, forgotten, refused: the API may do all that, and it may not end a session by any of it (2.1).
+        ports.clock.pause(wait)
+        return ()
 
 
 def _is_stop(channel: Channel, data: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from support_tunnel.core.consent import Consent
 from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
+from support_tunnel.core.names import TunnelId
 from support_tunnel.core.st1.code import Code
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.admit import admit, await_answer
@@ -14,6 +15,7 @@ from support_tunnel.flows.device.end_session import end_session, note_reason
 from support_tunnel.flows.device.open_session import Opened, open_session
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish, refuse_second, request
+from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["POST_QUANTUM_KEX", "Connected", "request_and_connect", "usable_kex"]
 
@@ -52,10 +54,20 @@ def request_and_connect(
             opened = open_session(ports, requested, session, consent, keeper=keeper, kex=kex)
         except BaseException as interrupted:
             why = interrupted.message if isinstance(interrupted, SupportTunnelError) else "the tool was interrupted"
-            note_reason(ports, tunnel, why)
-            end_session(ports, tunnel)
+            _put_back(ports, tunnel, why)
             raise
     return Connected(consent, opened)
+
+
+def _put_back(ports: DevicePorts, tunnel: TunnelId, why: str) -> None:
+    """End it while another error is on its way up: that one stays the one that is reported."""
+    ending = Teardown()
+    with ending.step():
+        note_reason(ports, tunnel, why)
+    with ending.step():
+        end_session(ports, tunnel)
+    for left in ending.failures:
+        ports.progress.note(f"Not everything could be put back: {left}. `inv gc` tries again.")
 
 
 def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
