@@ -65,6 +65,21 @@ def test_a_call_can_hang_in_the_runs_own_time() -> None:
     assert clock.monotonic() == 3603
 
 
+def test_a_lasting_fault_meets_every_later_call_too() -> None:
+    ledger, wiring = (
+        MemoryLedger(),
+        FaultWiring(Fault(1, "after", raising(HostError("host.lost", "cut")), lasting=True)),
+    )
+    wrapped = wiring.wrap("ledger", ledger)
+    for _ in range(2):
+        with pytest.raises(HostError, match="cut"):
+            wrapped.write(ENTRY)
+    with pytest.raises(HostError, match="cut"):
+        wrapped.remove(TUNNEL)
+    assert wiring.struck
+    assert ledger.entries() == [ENTRY]
+
+
 def test_a_number_beyond_the_last_call_does_nothing_and_shows_in_the_list() -> None:
     wiring = FaultWiring(Fault(4, "before", raising(HostError("host.lost", "cut"))))
     job(wiring, MemoryLedger(), ScriptedShell(), ManualClock())

@@ -37,6 +37,8 @@ class Fault:
     number: int
     side: Side
     deed: Callable[[], None]
+    lasting: bool = False
+    """Every call after it meets the same, before its effect: the world is away, or the caller is dead."""
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -59,13 +61,17 @@ def killing() -> Callable[[], None]:
 
 
 class FaultWiring:
-    """Wraps the ports of one run. `calls` lists `port.method` in the order of their numbers; so does the file `record`."""
+    """Wraps the ports of one run. `calls` lists `port.method` in the order of their numbers; so does the file `record`.
+
+    `struck` once the fault has happened.
+    """
 
     def __init__(self, fault: Fault | None = None, *, record: Path | None = None) -> None:
         self._fault = fault
         self._record = record
         self._last: tuple[str, object] | None = None
         self.calls: list[str] = []
+        self.struck = False
 
     def wrap(self, name: str, port: P) -> P:
         """Return a port of the same shape; attributes that are no methods pass through."""
@@ -73,6 +79,8 @@ class FaultWiring:
 
     def call(self, name: str, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Count one call and do it, with the fault if it is this call's turn."""
+        if self._fault is not None and self._fault.lasting and self.struck:
+            self._fault.deed()
         due = self._count(name, (args, kwargs))
         self._strike(due, "before")
         result = method(*args, **kwargs)
@@ -93,6 +101,7 @@ class FaultWiring:
 
     def _strike(self, due: bool, side: Side) -> None:
         if due and self._fault is not None and self._fault.side == side:
+            self.struck = True
             self._fault.deed()
 
 

@@ -21,6 +21,10 @@ class ScriptedPrompt:
         self.shown: list[str] = []
         self.asked: list[str] = []
 
+    @property
+    def is_away(self) -> bool:
+        return not self._answers
+
     def show(self, text: str) -> None:
         self.shown.append(text)
 

@@ -1,0 +1,154 @@
+"""A device and a tunnel server that are models: they know every script the flows send, and what it leaves on a host.
+
+A script they do not know is a fault of the test. That the real scripts do on a real host what is said here is shown by
+tests/desired and tests/onebox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.names import Names, TunnelId
+from support_tunnel.core.ports import Cloud, Completed
+from support_tunnel.core.secret import Secret
+from support_tunnel.desired import probes, undo_script
+from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
+
+OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit files", "folder", "undo"}
+CUT = {"interface", "table", "session unit", "tunnel unit"}
+UNDONE = {"account", "unit files", "folder", "undo", *CUT}
+SWEPT = {"account", "unit files", "folder", "undo"}
+
+
+def reported(script: str, *, only: int | None = None) -> Completed:
+    """What a compiled script prints when each of its steps changed something; `only` N: it broke off after N of them."""
+    steps = sorted({int(number) for number in re.findall(r"^st_(?:step|say) (\d+)", script, re.MULTILINE)})
+    lines = [f"support-tunnel: {number} changed" for number in steps[:only]]
+    ended = [] if only is not None else ["support-tunnel: end"]
+    return Completed(0 if only is None else 1, "".join(f"{line} \n" for line in [*lines, *ended]), "")
+
+
+class DeviceModel:
+    """`ports.Shell` of the device. `holds` says what a session has there now, by its 8 digits."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.holds: dict[str, set[str]] = {}
+        self.on_keeper_start: Callable[[TunnelId], None] = lambda tunnel: None
+        self.on_keeper_end: Callable[[str], None] = lambda short: None
+        self.breaks_off = False
+        """The next roles get half-way only."""
+        self.kex = "mlkem768x25519-sha256"
+
+    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        text = script.reveal()
+        if text == probes.capabilities().reveal():
+            return Completed(0, f"systemd\trunning\nkex\t{self.kex}\nuid\t0\n", "")
+        if text == probes.traces().reveal():
+            return Completed(0, "".join(f"short\t{short}\n" for short in self.traces()), "")
+        found = re.search(r"(?:st-|undo-)([0-9a-f]{8})", text)
+        assert found is not None, "the device does not know this script"
+        short = found[1]
+        return self._about(short, self.holds.setdefault(short, set()), text)
+
+    def traces(self) -> list[str]:
+        return [short for short, things in self.holds.items() if things]
+
+    def power_cut(self) -> None:
+        """What is in memory is gone; the account, on disk, is not."""
+        for things in self.holds.values():
+            things &= {"account"}
+
+    def keeper_dies(self, short: str) -> None:
+        """However it ends, systemd runs its ExecStopPost."""
+        if "keeper" in self.holds.get(short, ()):
+            self.holds[short].discard("keeper")
+            self.on_keeper_end(short)
+
+    def _about(self, short: str, things: set[str], text: str) -> Completed:
+        names = Names(TunnelId(short + "0" * 24))
+        known: dict[str, Callable[[], str]] = {
+            probes.cut(names).reveal(): lambda: self._cut(short, things),
+            probes.stop_keeper(names).reveal(): lambda: self._stop_keeper(short),
+            probes.sweep_names(names).reveal(): lambda: self._lose(things, SWEPT),
+            probes.handshake(names).reveal(): lambda: self._handshake(short, things),
+            probes.session_state(names).reveal(): lambda: f"keeper\t{'active' if 'keeper' in things else 'inactive'}\n",
+            probes.leftovers(names).reveal(): lambda: "".join(
+                f"left\t{thing}\n" for thing in sorted(things - {"keeper"})
+            ),
+        }
+        if text in known:
+            return Completed(0, known[text](), "")
+        if text == undo_script(probes.undo_folder(names)).reveal():
+            self._lose(things, UNDONE)
+            return Completed(0, "support-tunnel: end \n", "")
+        if "systemd-run" in text and "keep" in text:
+            return self._start_keeper(short, things, text)
+        assert "st_step" in text, "the device does not know this script"
+        if self.breaks_off:
+            self.breaks_off = False
+            things |= {"account", "folder", "undo", "tunnel unit"}
+            return reported(text, only=1)
+        things |= OPENED
+        return reported(text)
+
+    def _cut(self, short: str, things: set[str]) -> str:
+        self._lose(things, CUT)
+        self.keeper_dies(short)  # BindsTo the session's unit
+        return ""
+
+    def _stop_keeper(self, short: str) -> str:
+        self.keeper_dies(short)
+        return ""
+
+    def _start_keeper(self, short: str, things: set[str], text: str) -> Completed:
+        if "session unit" not in things:
+            return Completed(1, "", "the unit it is bound to is not there")
+        whole = re.search(rf"keep ({short}[0-9a-f]{{24}})", text)
+        assert whole is not None
+        if "keeper" not in things:
+            things.add("keeper")
+            self.on_keeper_start(TunnelId(whole[1]))
+        return Completed(0, "", "")
+
+    def _handshake(self, short: str, things: set[str]) -> str:
+        there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self._cloud.servers())
+        return "handshake\t1893456000\n" if there and "interface" in things else ""
+
+    def _lose(self, things: set[str], which: set[str]) -> str:
+        things -= which
+        return ""
+
+
+class ServerModel(FakeServerShell):
+    """`ports.ServerShell` of the tunnel server."""
+
+    def __init__(self, host_key: str, wireguard: str) -> None:
+        super().__init__()
+        self._keys = f"ssh\t{host_key}\nwireguard\t{wireguard}\n"
+        self.breaks_off = False
+
+    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        self.scripts.append(script)
+        text = script.reveal()
+        if text == probes.server_keys().reveal():
+            return Completed(0, self._keys, "")
+        assert "st_step" in text, "the server does not know this script"
+        return reported(text, only=1 if self.breaks_off else None)
+
+
+class CloudConnector(FakeConnector):
+    """`ports.Connector` that reaches a server only while the cloud has it."""
+
+    def __init__(self, shell: ServerModel, cloud: Cloud) -> None:
+        super().__init__(shell)
+        self._cloud = cloud
+
+    def connect(
+        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+    ) -> FakeServerShell:
+        if not any(server.address == address for server in self._cloud.servers()):
+            raise HostError("ssh.unreachable", "nobody answers there")
+        return super().connect(address, user=user, private_key=private_key, host_key=host_key, timeout=timeout)

@@ -1,0 +1,208 @@
+"""Fail at every step in turn: each port call of each verb, before and after its effect, once and for good. Nothing may stay.
+
+The calls are counted in an undisturbed run; a call at which nobody failed makes the test fail. "For good" is what `kill -9`
+looks like from outside: nothing that the verb does about it has an effect. tests/onebox/test_killed.py does it with real ones.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from support_tunnel.core.errors import CloudError, ConsentRefused, HostError, UsageError, WrongState
+from support_tunnel.flows.device.end_session import end_session
+from support_tunnel.flows.library import Library
+from support_tunnel.testing.faults import Fault, FaultWiring, Side, raising
+from tests.flows.turns import Job, Killed
+from tests.flows.world import REPOSITORY, World
+
+FULL = OSError(errno.ENOSPC, "no space left on device")
+OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
+OF_HOSTS = (HostError("host.lost", "the connection broke"),)
+MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
+    "acquaintances": OF_FILES,
+    "cloud": (CloudError("cloud.unavailable", "500, try again"),),
+    "connector": OF_HOSTS,
+    "door": OF_FILES,
+    "journal": OF_FILES,
+    "ledger": OF_FILES,
+    "mailbox": (
+        HostError("api.unreachable", "away"),
+        WrongState("tunnel.closed", "closed"),
+        UsageError("api.size", "no"),
+    ),
+    "prompt": (ConsentRefused("consent.timeout", "nobody"),),
+    "server": OF_HOSTS,
+    "shell": OF_HOSTS,
+    "vault": OF_FILES,
+}
+"""What the adapters of each port raise; a port that is not here has no faults, and the test fails."""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Stand-ins: what the roles do is not looked at here, and the real ones take as long to compile as all the rest."""
+    roles = tmp_path_factory.mktemp("roles")
+    for name in ("tunnel_server", "device_tunnel", "device_access"):
+        tasks = roles / name / "tasks"
+        tasks.mkdir(parents=True)
+        task = f"- name: Stand-in\n  ansible.builtin.file: {{path: /run/{name}, state: directory, mode: '0700'}}\n"
+        (tasks / "main.yml").write_text(task)
+    return Library(roles, REPOSITORY / "templates")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`prepare` brings the world to where the verb starts, `run` is the verb, `again` what people run afterwards."""
+
+    prepare: Callable[[World], None]
+    run: Callable[[World, FaultWiring], Job]
+    again: Callable[[World], None]
+
+
+def job(world: World, work: Callable[[], object]) -> Job:
+    started = world.turns.start(work)
+    world.turns.run(started)
+    return started
+
+
+def created(world: World, wiring: FaultWiring) -> Job:
+    world.turns.start(world.request)
+    return job(world, lambda: world.answer(wiring))
+
+
+def requested(world: World, wiring: FaultWiring) -> Job:
+    world.turns.start(world.answer)
+    return job(world, lambda: world.request(wiring))
+
+
+def connected(world: World) -> None:
+    world.connect()
+
+
+def orphaned(world: World) -> None:
+    """The keeper is gone and its ending too, as after an out-of-memory kill of both."""
+    world.connect()
+    world.device.on_keeper_end = lambda short: None
+    world.device.keeper_dies(world.tunnel[:8])
+    for keeper in world.keepers.values():
+        world.turns.kill(keeper)
+
+
+def half_done(world: World) -> None:
+    world.owner_agrees()
+    world.turns.start(world.request)
+    admin = world.turns.start(world.answer)
+    world.turns.run(until=lambda: bool(world.digits))
+    world.turns.kill(admin)
+    world.expired()
+
+
+def ended(world: World, wiring: FaultWiring) -> None:
+    ports = world.device_ports(wiring)
+    with ports.vault.hold(world.tunnel):
+        end_session(ports, world.tunnel)
+
+
+def everybody_cleans_up(world: World) -> None:
+    """What the two people run after trouble, and what happens by itself in the hours after."""
+    for _ in range(2):  # the second time for a tool that connects while the first time is under way
+        if any(entry.stage == "connected" for entry in world.ledger.entries()):
+            job(world, world.stop_by_admin)
+        assert world.sweep().failed == []
+        world.clean_up()
+        world.turns.run()
+
+
+VERBS = {
+    "create_server": Verb(lambda world: None, created, everybody_cleans_up),
+    "request_and_connect": Verb(lambda world: None, requested, everybody_cleans_up),
+    "stop": Verb(connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up),
+    "stop_by_owner": Verb(
+        connected, lambda world, wiring: job(world, lambda: world.stop_by_owner(wiring)), everybody_cleans_up
+    ),
+    "end_session": Verb(connected, lambda world, wiring: job(world, lambda: ended(world, wiring)), everybody_cleans_up),
+    "sweep": Verb(half_done, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up),
+    "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
+}
+
+KINDS = ("error", "ctrl-c", "killed")
+
+
+def errors(kind: str, call: str) -> tuple[BaseException, ...]:
+    port = call.partition(".")[0]
+    assert port in MAY_RAISE, f"nobody said how {port} fails"
+    return {"error": MAY_RAISE[port], "ctrl-c": (KeyboardInterrupt(),), "killed": (Killed(),)}[kind]
+
+
+def faults(kind: str, calls: list[str]) -> Iterator[tuple[int, Side, BaseException]]:
+    for number, call in enumerate(calls, start=1):
+        for error in errors(kind, call):
+            yield number, "before", error
+            yield number, "after", error
+
+
+@pytest.mark.parametrize("policy", [False, True], ids=["owner", "policy"])
+@pytest.mark.parametrize("name", VERBS)
+def test_undisturbed_it_leaves_nothing_once_both_have_stopped(
+    make_world: Callable[..., World], library: Library, name: str, policy: bool
+) -> None:
+    world, verb = make_world(library=library, policy=policy), VERBS[name]
+    world.owner_agrees()
+    verb.prepare(world)
+    assert verb.run(world, FaultWiring()).error is None
+    verb.again(world)
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", VERBS)
+def test_nothing_stays_wherever_it_fails(
+    make_world: Callable[..., World], library: Library, name: str, kind: str
+) -> None:
+    verb, calls = VERBS[name], counted(make_world, library, VERBS[name])
+    failed_at, left = set(), []
+    for number, side, error in faults(kind, calls):
+        world = make_world(library=library)
+        world.owner_agrees()
+        verb.prepare(world)
+        wiring = FaultWiring(Fault(number, side, raising(error), lasting=kind == "killed"))
+        done = verb.run(world, wiring)
+        where = f"{side} call {number}, {calls[number - 1]}, {error!r}"
+        assert wiring.struck, f"nobody failed {where}"
+        failed_at.add(number)
+        if kind != "error" and done.error is not error:
+            left.append(f"{where}: ended as {done.error!r}")
+        verb.again(world)
+        left += [f"{where}: {thing}" for thing in world.left()]
+        world.end()
+    assert left == []
+    assert failed_at == set(range(1, len(calls) + 1))
+
+
+def counted(make_world: Callable[..., World], library: Library, verb: Verb) -> list[str]:
+    world, wiring = make_world(library=library), FaultWiring()
+    world.owner_agrees()
+    verb.prepare(world)
+    verb.run(world, wiring)
+    world.end()
+    return wiring.calls
+
+
+def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., World], library: Library) -> None:
+    """A verb that suddenly has no calls would pass everything above."""
+    ports = {
+        name: {call.partition(".")[0] for call in counted(make_world, library, verb)} for name, verb in VERBS.items()
+    }
+    assert ports == {
+        "create_server": {"cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
+        "request_and_connect": {"acquaintances", "journal", "mailbox", "prompt", "shell", "vault"},
+        "stop": {"cloud", "ledger", "mailbox", "vault"},
+        "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
+        "end_session": {"journal", "mailbox", "shell", "vault"},
+        "sweep": {"cloud", "ledger", "mailbox", "vault"},
+        "clean_up": {"journal", "mailbox", "shell", "vault"},
+    }

@@ -1,0 +1,239 @@
+"""One device, one admin, an API and a cloud between them, all fakes: what the tests of flows play on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from support_tunnel.adapters.ledger_disk import DiskLedger
+from support_tunnel.adapters.vault_tmpfs import TmpfsVault
+from support_tunnel.core import ssh_key, wireguard_key
+from support_tunnel.core.consent import ConsentPolicy
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Server, ServerSpec
+from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.signer import KeySigner, Trust
+from support_tunnel.flows.admin.create_server import Answered, create_server
+from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.stop import stop
+from support_tunnel.flows.admin.sweep import Swept, sweep
+from support_tunnel.flows.device.clean_up import clean_up
+from support_tunnel.flows.device.end_session import end_unless_held, note_reason, stop_session
+from support_tunnel.flows.device.keep import keep
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.request import Wish
+from support_tunnel.flows.device.request_and_connect import Connected, request_and_connect
+from support_tunnel.flows.library import Library
+from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.fake_cloud import FakeCloud
+from support_tunnel.testing.fake_mailbox import FakePostOffice
+from support_tunnel.testing.faults import FaultWiring
+from support_tunnel.testing.hosts import FakeDoor
+from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
+from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
+from tests.flows.hosts import CloudConnector, DeviceModel, ServerModel
+from tests.flows.turns import Job, TurnClock, TurnMailbox, TurnPrompt, Turns
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TTL = 1200
+PATIENCE = 3600
+
+FOREIGN = ServerSpec(name="support-tunnel-12345678", user_data="", expires=None, tags={})  # type: ignore[arg-type]
+"""A server of somebody else that has our kind of name, and no tag."""
+
+
+@functools.cache
+def keys() -> Mapping[str, Any]:
+    """Made once: what matters here is not what they are."""
+    private, public = ssh_key.new_keypair("admin")
+    return {
+        "signer": KeySigner.from_openssh(private),
+        "public": public,
+        "host": ssh_key.new_keypair("server")[1],
+        "wireguard": wireguard_key.new_keypair()[1],
+    }
+
+
+class World:
+    """`library` is the real one, or stand-ins that compile faster."""
+
+    def __init__(self, folder: Path, *, library: Library | None = None, policy: bool = False) -> None:
+        self.manual = ManualClock()
+        self.turns = Turns(self.manual)
+        self.clock = TurnClock(self.turns)
+        self.office = FakePostOffice(self.manual)
+        self.cloud = FakeCloud(folder / "cloud")
+        self.foreign = self.cloud.create(FOREIGN)
+        self.device = DeviceModel(self.cloud)
+        self.device.on_keeper_start = self._keeper_starts
+        self.device.on_keeper_end = self._keeper_ends
+        self.server = ServerModel(keys()["host"], keys()["wireguard"])
+        self.door = FakeDoor()
+        self.ledger = DiskLedger(folder / "ledger")
+        self.admin_vault = TmpfsVault(folder / "admin-vault")
+        self.device_vault = TmpfsVault(folder / "device-vault")
+        self.journal = MemoryJournal()
+        self.acquaintances = MemoryAcquaintances()
+        self.prompt = ScriptedPrompt()
+        self.notes = RecordedProgress()
+        self.library = library or Library(REPOSITORY / "roles", REPOSITORY / "templates")
+        rule = {"signer": keys()["public"], "scope": "shell", "max_ttl_minutes": 60}
+        self.policy = ConsentPolicy.parse({"allow": [rule]}) if policy else None
+        self.code: Code | None = None
+        self.digits = ""
+        self.keepers: dict[str, Job] = {}
+
+    # --- the tools ---
+
+    def device_ports(self, wiring: FaultWiring | None = None) -> DevicePorts:
+        wrap = self._wrapping(wiring)
+        return DevicePorts(
+            clock=self.clock,
+            shell=wrap("shell", self.device),
+            mailbox_for=lambda token, patient=True: wrap("mailbox", TurnMailbox(self.turns, self.office.device(token))),
+            vault=wrap("vault", self.device_vault),
+            journal=wrap("journal", self.journal),
+            acquaintances=wrap("acquaintances", self.acquaintances),
+            prompt=wrap("prompt", TurnPrompt(self.turns, self.prompt)),
+            progress=self.notes,
+            library=self.library,
+            trust=Trust(),
+            policy=self.policy,
+        )
+
+    def admin_ports(self, wiring: FaultWiring | None = None, *, name: str = "admin", **changes: Any) -> AdminPorts:
+        wrap = self._wrapping(wiring)
+        given: dict[str, Any] = {
+            "clock": self.clock,
+            "mailbox_for": lambda claim: wrap("mailbox", TurnMailbox(self.turns, self.office.admin(name, claim=claim))),
+            "clouds": {"fake": wrap("cloud", self.cloud)},
+            "cloud": "fake",
+            "connector": wrap("connector", CloudConnector(self.server, self.cloud)),
+            "door": wrap("door", self.door),
+            "ledger": wrap("ledger", self.ledger),
+            "vault": wrap("vault", self.admin_vault),
+            "progress": self.notes,
+            "library": self.library,
+            "signer": lambda: keys()["signer"],
+            "owner": "ann@laptop",
+        }
+        return AdminPorts(**{**given, **changes})
+
+    def _wrapping(self, wiring: FaultWiring | None) -> Callable[[str, Any], Any]:
+        counted = wiring or FaultWiring()
+        return lambda name, port: counted.wrap(name, self.turns.mortal(port))
+
+    def request(self, wiring: FaultWiring | None = None) -> Connected:
+        """`inv request-and-connect-tunnel`."""
+        return request_and_connect(
+            self.device_ports(wiring),
+            Wish(scope=Scope("shell"), ttl=TTL, name="kiosk", patience=PATIENCE),
+            keeper=("/bin/keeper",),
+            hand_over=self._hand_over,
+        )
+
+    def answer(self, wiring: FaultWiring | None = None, *, max_ttl: int | None = None, name: str = "admin") -> Answered:
+        """`fab create-tunnel-server`, once there is a code."""
+        self.turns.wait(lambda: self.code is not None, PATIENCE)
+        assert self.code is not None
+        return create_server(
+            self.admin_ports(wiring, name=name), self.code, name="Ann", max_ttl=max_ttl, read_aloud=self._read_aloud
+        )
+
+    def stop_by_admin(self, wiring: FaultWiring | None = None) -> None:
+        with self.admin_vault.hold(self.tunnel):
+            stop(self.admin_ports(wiring), self.tunnel)
+
+    def stop_by_owner(self, wiring: FaultWiring | None = None) -> None:
+        stop_session(self.device_ports(wiring), self.tunnel, "the owner ended it")
+
+    def sweep(self, wiring: FaultWiring | None = None, **flags: bool) -> Swept:
+        return sweep(self.admin_ports(wiring), **flags)
+
+    def clean_up(self, wiring: FaultWiring | None = None) -> list[TunnelId]:
+        return clean_up(self.device_ports(wiring))
+
+    # --- plays ---
+
+    @property
+    def tunnel(self) -> TunnelId:
+        assert self.code is not None
+        return self.code.tunnel
+
+    def owner_says(self, *answers: str | Callable[[str], str]) -> None:
+        self.prompt = ScriptedPrompt(answers)
+
+    def owner_agrees(self) -> None:
+        self.owner_says(lambda _: self.digits, "yes")
+
+    def connect(self) -> tuple[Job, Job]:
+        """Both verbs, to their ends, undisturbed."""
+        if self.policy is None:
+            self.owner_agrees()
+        device, admin = self.turns.start(self.request), self.turns.start(self.answer)
+        self.turns.run(device, admin)
+        assert device.error is None, device.error
+        assert admin.error is None, admin.error
+        return device, admin
+
+    def events(self) -> list[str]:
+        return [line.split('"')[1] for line in self.journal.lines.get(self.tunnel, [])]
+
+    # --- what is left ---
+
+    def left_on_admin(self) -> list[str]:
+        return [
+            *(f"ledger entry at {entry.stage}" for entry in self.ledger.entries()),
+            *(f"keys of {tunnel[:8]}" for tunnel in self.admin_vault.tunnels()),
+            *(f"server {server.name}" for server in self.cloud.servers()),
+            *([] if self.cloud.everything() == [self.foreign] else ["somebody else's server was touched"]),
+        ]
+
+    def left_on_device(self) -> list[str]:
+        return [
+            *(f"on {short}: {', '.join(sorted(self.device.holds[short]))}" for short in self.device.traces()),
+            *(f"vault of {tunnel[:8]}" for tunnel in self.device_vault.tunnels()),
+        ]
+
+    def left(self) -> list[str]:
+        return [*self.left_on_admin(), *self.left_on_device()]
+
+    def mailbox_closed(self) -> bool:
+        box = self.office.box(self.tunnel)
+        return box is None or box.closed
+
+    def end(self) -> None:
+        self.turns.end()
+
+    def expired(self, name: str = "support-tunnel-0000dead") -> Server:
+        """A server of ours, past its own time, that no ledger knows."""
+        tags = {"st-tunnel": "0000dead" * 4, "st-owner": "x", "st-expires": str(int(self.clock.now().timestamp()) - 1)}
+        return self.cloud.create(ServerSpec(name=name, user_data="", expires=self.clock.now(), tags=tags))
+
+    # --- what the fakes call ---
+
+    def _hand_over(self, code: Code) -> None:
+        self.code = code
+
+    def _read_aloud(self, digits: str) -> None:
+        self.digits = digits
+
+    def _keeper_starts(self, tunnel: TunnelId) -> None:
+        def watch() -> None:
+            ports = self.device_ports()
+            note_reason(ports, tunnel, keep(ports, tunnel))
+            self.device.keeper_dies(tunnel[:8])
+
+        self.keepers[tunnel[:8]] = self.turns.start(watch)
+
+    def _keeper_ends(self, short: str) -> None:
+        """The keeper's process is gone; ExecStopPost is another one, which nobody kills here."""
+        job = self.keepers.pop(short)
+        if not job.ended and job is not self.turns.current:
+            job.killed = True
+        ports = self.device_ports()
+        for tunnel in [tunnel for tunnel in ports.vault.tunnels() if tunnel.startswith(short)]:
+            end_unless_held(ports, tunnel)
