@@ -119,3 +119,17 @@ def test_23_mlkem_of_the_file(frozen: dict[str, Any]) -> None:
     key = MLKEM768PrivateKey.from_seed_bytes(bytes.fromhex(given["mlkem_seed"]))
     assert key.decapsulate(bytes.fromhex(given["mlkem_ciphertext"])).hex() == given["mlkem_shared"]
     assert base64.b64decode(frozen["outputs"]["psk"]) != bytes(32)
+
+
+def test_23_spoken_codes(frozen: dict[str, Any]) -> None:
+    for known in frozen["spoken"]:
+        code = Code(Secret(bytes.fromhex(known["seed"])))
+        assert Code.parse(known["words"]).tunnel == code.tunnel
+        assert {
+            "seed": known["seed"],
+            "words": code.text().reveal(),
+            "prk": code.prk.reveal().hex(),
+            "tid": code.tunnel,
+            "claim": code.claim.reveal().hex(),
+            "network": str(code.network),
+        } == known

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-KAT: dict[str, dict[str, Any]] = json.loads((HERE / "st1_kat.json").read_text())
+KAT: dict[str, Any] = json.loads((HERE / "st1_kat.json").read_text())
 PAGE = (HERE.parents[1] / "docs" / "protocol.md").read_text()
 IN, OUT = KAT["inputs"], KAT["outputs"]
 TO_ADMIN, TO_DEVICE = b"device to admin", b"admin to device"
@@ -182,6 +183,27 @@ def test_text_of_the_code() -> None:
     assert text == OUT["code"]
 
 
+def page_words() -> list[str]:
+    """The list that the page names by its hash. Read as text: importing ours would make this page's test ours."""
+    text = (HERE.parents[1] / "support_tunnel/core/st1/word_list.py").read_text()
+    words = text.rpartition('"""\n')[0].rpartition('"""\n')[2].split()
+    assert f"`{h(''.join(word + chr(10) for word in words).encode()).hex()}`" in PAGE
+    return words
+
+
+@pytest.mark.parametrize("spoken", KAT["spoken"], ids=lambda spoken: str(spoken["words"].split()[0]))
+def test_words_of_a_code_and_what_follows_from_them(spoken: dict[str, str]) -> None:
+    seed, words = raw(spoken["seed"]), page_words()
+    check = int.from_bytes(h(lp(b"ST1 words check", seed)), "big") >> 256 - 15
+    bits = f"{int.from_bytes(seed, 'big'):0128b}{check:015b}"
+    assert " ".join(words[int(bits[i : i + 11], 2)] for i in range(0, 143, 11)) == spoken["words"]
+    key = mac(b"support-tunnel ST1 root", seed)
+    assert (key.hex(), expand(key, "tid", n=16).hex()) == (spoken["prk"], spoken["tid"])
+    assert expand(key, "claim").hex() == spoken["claim"]
+    network = ipaddress.IPv6Network((b"\xfd" + expand(key, "ula", n=7) + bytes(8), 64))
+    assert str(network) == spoken["network"]
+
+
 def test_m1(offer: dict[str, Any]) -> None:
     assert sorted(offer) == sorted(
         [
@@ -238,6 +260,7 @@ def test_page_states_the_known_answers() -> None:
     for value in (
         IN["seed"],
         *(OUT[k] for k in ("code", "prk", "tid", "claim", "network", "m1_hash", "h2", "digits", "psk")),
+        *KAT["spoken"][0].values(),
     ):
         assert f"`{value}`" in PAGE
     for name, size in (("m1", 2372), ("m2", 2244), ("m3", 356), ("m4", 356), ("m5_admin", 364), ("m5_device", 364)):

@@ -1,19 +1,19 @@
-"""The support code (2.2, 2.7): one secret of 256 bits from which the tunnel's id, claim and addresses follow.
+"""The support code (2.2, 2.7): one secret from which the tunnel's id, claim and addresses follow.
 
-Says which kind of mistake a person made, never repairs one silently, and never repeats what was typed: a mistyped code is
-still nearly the code. Only the token form exists here; the first data character keeps room for the others.
+Two forms: a token of 62 characters for 256 bits, to be copied, and 13 words for 128 bits, to be read aloud (spoken.py). Says
+which kind of mistake a person made, never repairs one silently, and never repeats what was typed: a mistyped code is still
+nearly the code.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import unicodedata
 from typing import Final
 
 from support_tunnel.core.errors import CodeError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
-from support_tunnel.core.st1 import bech32m, schedule
+from support_tunnel.core.st1 import bech32m, pasted, schedule, spoken
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
 
 __all__ = ["CODE_LENGTH", "Code"]
@@ -21,12 +21,9 @@ __all__ = ["CODE_LENGTH", "Code"]
 CODE_LENGTH: Final = 62
 _PREFIX: Final = "st"
 _START: Final = "st1"
-_TOKEN: Final = 0  # kind "q"; 1 is kept for 13 words, 2 for a short code behind a PAKE
+_TOKEN: Final = 0  # kind "q"; 2 is kept for a short code behind a PAKE
 _SEED: Final = 32
 _LONGEST_PASTE: Final = 2000  # a code in a quoted mail is under 300; nothing longer is even normalised
-_QUOTES: Final = "\"'`´‘’‚‛“”„‟«»‹›"
-_INVISIBLE: Final = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
-_DASHES: Final = frozenset("-‐‑‒–—―−﹘﹣－")
 _ASK: Final = "Copy the whole code again from where the owner put it, or ask the owner to read it again."
 
 
@@ -36,8 +33,8 @@ class Code:
     __slots__ = ("_prk", "_seed")
 
     def __init__(self, seed: Secret[bytes]) -> None:
-        if len(seed.reveal()) != _SEED:
-            raise CodeError("code.length", f"a code is made from {_SEED} bytes")
+        if len(seed.reveal()) not in (_SEED, spoken.SPOKEN_SEED):
+            raise CodeError("code.length", f"a code is made from {_SEED} bytes, or {spoken.SPOKEN_SEED} as words")
         self._seed = seed
         self._prk = Secret(schedule.root_key(seed.reveal()))
 
@@ -45,16 +42,23 @@ class Code:
         return f"Code(tunnel={self.tunnel[:8]}, ***)"
 
     @classmethod
-    def generate(cls, entropy: Entropy = SYSTEM) -> Code:
-        return cls(Secret(entropy.token(_SEED)))
+    def generate(cls, entropy: Entropy = SYSTEM, *, phone: bool = False) -> Code:
+        """A new code: as a token, or as words to be read over the `phone`."""
+        return cls(Secret(entropy.token(spoken.SPOKEN_SEED if phone else _SEED)))
 
     @classmethod
     def parse(cls, text: str) -> Code:
-        """Read a code as people paste it. Raises CodeError `code.toolong|prefix|char|length|checksum|kind`."""
+        """Read a code as people paste or type it.
+
+        Raises CodeError `code.toolong|prefix|char|length|checksum|kind`, `words.unknown`.
+        """
         if len(text) > _LONGEST_PASTE:
             raise CodeError("code.toolong", "this is far longer than a support code", next_step=_ASK)
-        cleaned = _normalised(text)
+        cleaned = pasted.compact(text)
         if not cleaned.startswith(_START):
+            words = pasted.pieces(text)
+            if spoken.looks_spoken(words):
+                return cls(Secret(spoken.decode(words)))
             raise _not_a_code(cleaned)
         data = cleaned[len(_START) :]
         for position, character in enumerate(data, start=len(_START) + 1):
@@ -85,13 +89,31 @@ class Code:
             raise CodeError("code.checksum", "no support-tunnel makes such a code", next_step=_ASK) from None
         return cls(Secret(seed))
 
+    @staticmethod
+    def wants_more(text: str) -> bool:
+        """Whether `text` may be the beginning of a code whose other lines are still to come."""
+        cleaned = pasted.compact(text)
+        if cleaned.startswith(_START):
+            return len(cleaned) < CODE_LENGTH
+        return spoken.may_go_on(pasted.pieces(text))
+
+    @property
+    def is_spoken(self) -> bool:
+        return len(self._seed.reveal()) == spoken.SPOKEN_SEED
+
     def text(self) -> Secret[str]:
-        """The 62 characters in one piece."""
-        return Secret(bech32m.encode(_PREFIX, [_TOKEN, *bech32m.to_values(self._seed.reveal())]))
+        """The code on one line: 62 characters in one piece, or 13 words."""
+        seed = self._seed.reveal()
+        if self.is_spoken:
+            return Secret(" ".join(spoken.encode(seed)))
+        return Secret(bech32m.encode(_PREFIX, [_TOKEN, *bech32m.to_values(seed)]))
 
     def grouped(self) -> Secret[str]:
-        """The same in groups of four, for a screen."""
+        """The same for a screen: characters in groups of four, or words with their numbers in rows of four."""
         text = self.text().reveal()
+        if self.is_spoken:
+            cells = [f"{number:2} {word:8}" for number, word in enumerate(text.split(), start=1)]
+            return Secret("\n".join("  ".join(cells[i : i + 4]).rstrip() for i in range(0, len(cells), 4)))
         return Secret(" ".join(text[i : i + 4] for i in range(0, len(text), 4)))
 
     @property
@@ -112,15 +134,7 @@ class Code:
         return self._prk
 
 
-def _normalised(text: str) -> str:
-    """Undo what chats, mail programs and word processors do to a code; no character of the code's own is changed."""
-    lines = [line.lstrip(" \t>") for line in text.splitlines()]
-    folded = unicodedata.normalize("NFKC", "\n".join(lines).strip(_QUOTES + " \t\r\n.\ufeff\u200b"))
-    kept = "".join(c for c in folded if not (c.isspace() or c in _DASHES or c in _INVISIBLE))
-    return kept.strip(_QUOTES + ".").lower()
-
-
 def _not_a_code(cleaned: str) -> CodeError:
     if any(not c.isascii() or not c.isprintable() for c in cleaned):
         return CodeError("code.char", "this holds signs that codes never use", next_step=_ASK)
-    return CodeError("code.prefix", "a support code starts with st1", next_step=_ASK)
+    return CodeError("code.prefix", "a support code starts with st1, or is 13 words", next_step=_ASK)
