@@ -134,10 +134,9 @@ def cut(names: Names) -> Secret[str]:
         rf"""ip link delete {names.interface} 2>/dev/null
 systemctl kill --signal=KILL --kill-whom=all {names.session_unit} 2>/dev/null
 if id -u {names.user} >/dev/null 2>&1; then
+    # Only in this machine's own process namespace: a container here may use the same number for a user of its own.
     tries=0
-    while pkill -KILL -u {names.user} 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); done
-    rm -f /var/lib/systemd/linger/{names.user} /var/spool/cron/crontabs/{names.user}
-    find /tmp /var/tmp /dev/shm -xdev -user {names.user} -depth -delete 2>/dev/null
+    while pkill -KILL --ns $$ --nslist pid -u {names.user} 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); done
 fi
 systemctl stop {names.session_unit} {names.tunnel_unit} 2>/dev/null
 systemctl reset-failed {names.session_unit} {names.tunnel_unit} 2>/dev/null
@@ -171,7 +170,7 @@ for table in {names.interface} {names.interface}-account; do
 done
 getent passwd {names.user} >/dev/null && left 'account {names.user}'
 getent group {names.user} >/dev/null && left 'group {names.user}'
-pgrep -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'
+pgrep --ns $$ --nslist pid -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'
 for unit in {names.session_unit} {names.tunnel_unit}; do
     case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|deactivating) left "unit $unit" ;; esac
     [ -e "/run/systemd/system/$unit" ] && left "unit file $unit"
