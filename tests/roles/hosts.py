@@ -150,6 +150,8 @@ class Pair:
     server: Server
     server_shell: ServerShell
     server_given: Mapping[str, object]
+    peer_report: Report
+    """Of the server's second run, which brought the peer."""
     device: Any
     device_shell: ServerShell
     device_given: Mapping[str, object]
@@ -172,20 +174,22 @@ def make_pair(driver: LocalNodeDriver, folder: Path) -> Iterator[Pair]:
         wireguard_private = processes.run(["wg", "genkey"]).stdout.strip()
         wireguard_public = processes.run(["wg", "pubkey"], stdin=wireguard_private.encode()).stdout.strip()
         psk = Secret(base64.b64encode(secrets.token_bytes(32)).decode())
+        given = server_variables()
         with server.connect(server.first_key) as shell:
-            apply(shell, ("tunnel_server",), server_variables())
+            apply(shell, ("tunnel_server",), given)
             keys = probes.read(shell, probes.server_keys(), timeout=30)
-        given = server_variables(tunnel_server_peer_public_key=wireguard_public, tunnel_server_peer_psk=psk)
+        given |= {"tunnel_server_peer_public_key": wireguard_public, "tunnel_server_peer_psk": psk}
         host_private, host_public = new_keypair()
         admin_private, admin_public = new_keypair()
         _write_ssh(folder, server, keys["ssh"], host_public, admin_private)
         with server.connect(keys["ssh"]) as server_shell:
-            apply(server_shell, ("tunnel_server",), given)
+            peer_report = apply(server_shell, ("tunnel_server",), given)
             yield Pair(
                 driver=driver,
                 server=server,
                 server_shell=server_shell,
                 server_given=given,
+                peer_report=peer_report,
                 device=device,
                 device_shell=device_shell,
                 device_given=device_variables(

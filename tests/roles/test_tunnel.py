@@ -46,6 +46,23 @@ def test_a_second_run_changes_nothing(pair: Pair) -> None:
         assert [outcome for outcome in report.outcomes if outcome.status == "changed"] == []
 
 
+def test_a_changed_unit_takes_effect(pair: Pair) -> None:
+    def changed_and_mtu(mtu: int) -> tuple[set[str], str]:
+        report = pair.apply_device(device_tunnel_mtu=mtu)
+        changed = {outcome.task for outcome in report.outcomes if outcome.status == "changed"}
+        return changed, run(pair.device_shell, f"ip link show {NAMES.interface} | grep -o 'mtu [0-9]*'").stdout.strip()
+
+    restarted = {"Unit that owns interface and packet filter", "Restart the tunnel"}
+    assert changed_and_mtu(1380) == (restarted, "mtu 1380")
+    assert changed_and_mtu(1420) == (restarted, "mtu 1420")
+    assert pair.ssh("true").status == 0
+
+
+def test_the_peer_arrives_without_a_restart(pair: Pair) -> None:
+    changed = {outcome.task for outcome in pair.peer_report.outcomes if outcome.status == "changed"}
+    assert changed == {"The one peer", "Reload WireGuard"}
+
+
 def test_both_ends_hold_the_same_preshared_key(pair: Pair) -> None:
     ends = [(pair.server_shell, "st0"), (pair.device_shell, NAMES.interface)]
     keys = {run(shell, f"wg show {interface} preshared-keys | cut -f2").stdout for shell, interface in ends}
