@@ -141,7 +141,6 @@ fi
 systemctl stop {names.session_unit} {names.tunnel_unit} 2>/dev/null
 systemctl reset-failed {names.session_unit} {names.tunnel_unit} 2>/dev/null
 nft delete table inet {names.interface} 2>/dev/null
-nft delete table inet {names.interface}-account 2>/dev/null
 exit 0
 """
     )
@@ -165,9 +164,7 @@ def leftovers(names: Names) -> Secret[str]:
     return Secret(
         rf"""left() {{ printf 'left\t%s\n' "$1"; }}
 ip link show {names.interface} >/dev/null 2>&1 && left 'interface {names.interface}'
-for table in {names.interface} {names.interface}-account; do
-    nft list table inet "$table" >/dev/null 2>&1 && left "nft table $table"
-done
+nft list table inet {names.interface} >/dev/null 2>&1 && left 'nft table {names.interface}'
 getent passwd {names.user} >/dev/null && left 'account {names.user}'
 getent group {names.user} >/dev/null && left 'group {names.user}'
 pgrep --ns $$ --nslist pid -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'
