@@ -1,0 +1,83 @@
+"""The device's audit log on disk: it verifies, also after a tool was killed between the line and the chain's state."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.adapters.journal_disk import DiskJournal
+from support_tunnel.core.audit import LogBroken, verify
+from support_tunnel.core.names import TunnelId
+from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.records import FolderVault
+
+TUNNEL = TunnelId(secrets.token_hex(16))
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> FolderVault:
+    return FolderVault(tmp_path / "vault")
+
+
+@pytest.fixture
+def journal(tmp_path: Path, vault: FolderVault) -> DiskJournal:
+    return DiskJournal(tmp_path / "log", vault, ManualClock())
+
+
+def written(tmp_path: Path) -> Path:
+    return tmp_path / "log" / f"{TUNNEL[:8]}.jsonl"
+
+
+def test_each_line_is_on_disk_when_append_returns(tmp_path: Path, journal: DiskJournal) -> None:
+    for event in ("requested", "consented", "opened"):
+        head = journal.append(TUNNEL, event, {"n": 1})
+        assert verify(written(tmp_path).read_bytes(), TUNNEL).head == head == journal.head(TUNNEL)
+    assert written(tmp_path).stat().st_mode & 0o777 == 0o600
+
+
+def test_another_process_writes_on(tmp_path: Path, journal: DiskJournal, vault: FolderVault) -> None:
+    journal.append(TUNNEL, "requested", {})
+    DiskJournal(tmp_path / "log", vault, ManualClock()).append(TUNNEL, "ended", {"reason": "x"})
+    assert verify(written(tmp_path).read_bytes(), TUNNEL).count == 2
+
+
+def test_a_line_whose_state_was_never_saved_is_replaced(
+    tmp_path: Path, journal: DiskJournal, vault: FolderVault
+) -> None:
+    journal.append(TUNNEL, "requested", {})
+    saved = vault.get(TUNNEL, "audit")
+    journal.append(TUNNEL, "consented", {})
+    assert saved is not None
+    vault.put(TUNNEL, "audit", saved)  # killed after the line, before the state
+    journal.append(TUNNEL, "ended", {})
+    log = written(tmp_path).read_bytes()
+    assert verify(log, TUNNEL).count == 2
+    assert b"consented" not in log
+
+
+def test_a_half_written_line_is_replaced(tmp_path: Path, journal: DiskJournal) -> None:
+    journal.append(TUNNEL, "requested", {})
+    with written(tmp_path).open("ab") as file:
+        file.write(b'{"actor":"dev')  # the power went
+    journal.append(TUNNEL, "ended", {})
+    assert verify(written(tmp_path).read_bytes(), TUNNEL).count == 2
+
+
+def test_an_edited_line_shows(tmp_path: Path, journal: DiskJournal) -> None:
+    journal.append(TUNNEL, "requested", {"ttl": 60})
+    journal.append(TUNNEL, "ended", {})
+    log = written(tmp_path).read_bytes().replace(b'"ttl":60', b'"ttl":61')
+    with pytest.raises(LogBroken, match="line 1"):
+        verify(log, TUNNEL)
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path, journal: DiskJournal) -> None:
+    (tmp_path / "log").mkdir(mode=0o700)
+    target = tmp_path / "elsewhere"
+    target.write_text("kept")
+    written(tmp_path).symlink_to(target)
+    with pytest.raises(OSError, match="symbolic"):
+        journal.append(TUNNEL, "requested", {})
+    assert target.read_text() == "kept"

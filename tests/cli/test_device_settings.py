@@ -1,0 +1,87 @@
+"""The device's two files: every wrong one is refused with its path, and nothing unknown is passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.cli.device_settings import load_device_settings, load_policy
+from support_tunnel.core import ssh_key
+from support_tunnel.core.errors import UsageError
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.ini"
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text)
+    file.chmod(0o644)
+    return file
+
+
+def refusal(config: Path, environ: dict[str, str] | None = None) -> UsageError:
+    with pytest.raises(UsageError) as refused:
+        load_device_settings(environ or {}, config=config)
+    return refused.value
+
+
+def test_the_file_is_read(config: Path) -> None:
+    write(config, "[device]\napi = https://a.example:8443\napi-fingerprint = ab\nname = Till 3 %h\n")
+    settings = load_device_settings({}, config=config)
+    assert (settings.api, settings.api_fingerprint, settings.name) == ("https://a.example:8443", "ab", "Till 3 %h")
+
+
+def test_the_environment_wins(config: Path) -> None:
+    write(config, "[device]\napi = https://a.example\n")
+    environ = {"SUPPORT_TUNNEL_API": "https://b.example", "SUPPORT_TUNNEL_API_FINGERPRINT": "cd"}
+    settings = load_device_settings(environ, config=config)
+    assert (settings.api, settings.api_fingerprint) == ("https://b.example", "cd")
+
+
+def test_the_host_name_is_the_name(config: Path) -> None:
+    assert load_device_settings({"SUPPORT_TUNNEL_API": "https://a.example"}, config=config).name
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "named"),
+    [
+        ("[device]\napi = https://a.example\napii = x\n", "config.unknown", "device/apii"),
+        ("[devices]\napi = https://a.example\n", "config.unknown", "[devices]"),
+        ("api = x\n", "config.syntax", "config.ini"),
+        ("[device]\napi = a\napi = b\n", "config.syntax", "config.ini"),
+        ("[device]\nname = x\n", "config.api", "no API address"),
+        ("", "config.api", "no API address"),
+    ],
+)
+def test_a_wrong_file_is_named(config: Path, text: str, code: str, named: str) -> None:
+    refused = refusal(write(config, text))
+    assert refused.code == code
+    assert named in refused.message
+
+
+def test_a_file_that_others_can_write_is_refused(config: Path) -> None:
+    write(config, "[device]\napi = https://a.example\n").chmod(0o666)
+    assert refusal(config).code == "file.mode"
+
+
+def test_no_policy_means_always_ask(tmp_path: Path) -> None:
+    assert load_policy(policy=tmp_path / "none.toml") is None
+
+
+def test_a_policy_is_read(tmp_path: Path) -> None:
+    _, public = ssh_key.new_keypair("test")
+    text = f'[[allow]]\nsigner = "{public}"\nscope = "shell"\nmax_ttl_minutes = 30\n'
+    policy = load_policy(policy=write(tmp_path / "policy.toml", text))
+    assert policy is not None
+    assert policy.rules[0].signer == public
+
+
+@pytest.mark.parametrize(
+    "text", ["[[allow]", '[[allow]]\nsigner = "x"\nscope = "shell"\nmax_ttl_minutes = 30\n', "allow = 1\n"]
+)
+def test_a_wrong_policy_lets_nobody_in(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError):
+        load_policy(policy=write(tmp_path / "policy.toml", text))
