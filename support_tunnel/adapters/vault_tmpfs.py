@@ -20,6 +20,7 @@ from support_tunnel.core.secret import Secret
 __all__ = ["TmpfsVault", "default_vault_folder"]
 
 MEMORY_BACKED = frozenset({"tmpfs", "ramfs"})
+LOCK = ".lock"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -34,7 +35,7 @@ class TmpfsVault:
         self._make()
         try:
             # Beside the tunnel's folder, not in it: `erase` may run while it is held.
-            with self._root.lock(f".{parse_tunnel_id(tunnel)}.lock"):
+            with self._root.lock(f"{parse_tunnel_id(tunnel)}{LOCK}"):
                 yield
         except BlockingIOError:
             raise WrongState(
@@ -57,7 +58,8 @@ class TmpfsVault:
         return str(self._folder(tunnel).path / _checked(name))
 
     def tunnels(self) -> Sequence[TunnelId]:
-        return [parse_tunnel_id(name) for name in self._root.names()]
+        # One that is only held is there too: a lock whose holder was killed before its first `put` goes with the next hold.
+        return sorted({parse_tunnel_id(name.removesuffix(LOCK)) for name in self._root.names()})
 
     def erase(self, tunnel: TunnelId) -> None:
         self._folder(tunnel).erase()
