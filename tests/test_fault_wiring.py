@@ -65,6 +65,18 @@ def test_a_call_can_hang_in_the_runs_own_time() -> None:
     assert clock.monotonic() == 3603
 
 
+def test_looks_into_a_mailbox_in_a_row_are_one_call() -> None:
+    class Mailbox:
+        def messages(self, *, after: int) -> None:
+            """Nothing new."""
+
+    wiring = FaultWiring()
+    mailbox = wiring.wrap("mailbox", Mailbox())
+    for after in (0, 2, 2, 3):
+        mailbox.messages(after=after)
+    assert wiring.calls == ["mailbox.messages"]
+
+
 def test_a_lasting_fault_meets_every_later_call_too() -> None:
     ledger, wiring = (
         MemoryLedger(),

@@ -6,7 +6,7 @@ own settings: it is installed only by an object a test makes, or by `support_tun
 
 Some calls are not counted: those of the clock and of the progress list have no effect on the world, and their number
 depends on the machine's load. A call that repeats the one before it with the same arguments is a look at the same thing
-(polling) and keeps its number, for the same reason.
+(polling) and keeps its number, for the same reason; looks into a mailbox in a row are one, however the messages arrive.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Side = Literal["before", "after"]
 P = TypeVar("P")
 
 UNCOUNTED = frozenset({"clock", "progress"})
+WAITING = frozenset({"mailbox.messages"})
+"""Calls that wait for news: their arguments tell what came before."""
 RETURNED_PORTS = {"connector.connect": "server"}
 """Calls that return a port, and the name under which the calls of that port are counted."""
 
@@ -89,9 +91,10 @@ class FaultWiring:
 
     def _count(self, name: str, arguments: object) -> bool:
         """Return whether the fault is due at this call."""
-        if (name, arguments) == self._last:
+        call = (name, None if name in WAITING else arguments)
+        if call == self._last:
             return False
-        self._last = (name, arguments)
+        self._last = call
         self.calls.append(name)
         if self._record is not None:
             # Opened and closed for each line: a killed process has written all it counted.
