@@ -16,6 +16,9 @@ from support_tunnel.adapters.processes import environment
 
 __all__ = ["Ended", "run"]
 
+ORDERLY = 60
+"""Seconds for a program to unmake what it made: a rehearsal has hosts to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -32,7 +35,7 @@ def run(
     env: Mapping[str, str] | None = None,
     accept: Collection[int] = (0,),
 ) -> Ended:
-    """Run to the end. Whatever interrupts us kills its process group first. Raises RuntimeError on another status."""
+    """Run to the end; whatever interrupts us ends it first. Raises RuntimeError on a status that is not in `accept`."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.monotonic()
         # In a session of its own: Ctrl-C comes to us alone, and we end the whole group.
@@ -43,9 +46,7 @@ def run(
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
             raise
         seconds = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)  # else Popen would look for it again
@@ -55,3 +56,12 @@ def run(
     if process.returncode not in accept:
         raise RuntimeError(f"{argv[0]} ended with {process.returncode}:\n{said[-3000:]}\n{complained[-3000:]}")
     return Ended(said, seconds, usage.ru_utime + usage.ru_stime)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ORDERLY)
+        os.killpg(process.pid, signal.SIGKILL)  # and whatever of its group is still there
+    process.wait()

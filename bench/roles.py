@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.children import Ended
 from bench.delay import delayed
 from bench.fresh_node import fresh_node
 from bench.peers import install_peers
@@ -27,7 +28,7 @@ __all__ = ["measure"]
 ROUND_TRIP = 0.05
 LINKS = {"near": 0.0, "50 ms": ROUND_TRIP}
 TURNS = ("first", "again")
-Seconds = dict[str, float]
+Turns = dict[str, Ended]
 
 
 def measure(runs: int) -> Result:
@@ -39,9 +40,12 @@ def measure(runs: int) -> Result:
         for _, link, peer in itertools.product(range(runs), LINKS, PEERS):
             ours, theirs = apply(OURS, link), apply(peer, link)
             for turn in TURNS:
-                pairs.setdefault(f"{peer.name} / ours, {link}, {turn}", []).append((theirs[turn], ours[turn]))
-                for tool, seconds in ((OURS, ours), (peer, theirs)):
-                    samples.setdefault(f"{tool.name}, {link}, {turn}", []).append(seconds[turn])
+                where = f"{link}, {turn}"
+                pair = (theirs[turn].seconds, ours[turn].seconds)
+                pairs.setdefault(f"{peer.name} / ours, {where}", []).append(pair)
+                for name, seconds in zip((peer.name, "ours"), pair, strict=True):
+                    samples.setdefault(f"{name}, {where}", []).append(seconds)
+                samples.setdefault(f"ours within a running program, {where}", []).append(float(ours[turn].stdout))
     return Result(
         "roles",
         tuple(paired(label, found) for label, found in pairs.items()),
@@ -61,7 +65,7 @@ class _Applier:
     scratch: Path
     reference: Made | None = None
 
-    def __call__(self, tool: Tool, link: str) -> Seconds:
+    def __call__(self, tool: Tool, link: str) -> Turns:
         say(f"roles, {link}: {tool.name}")
         with (
             fresh_node(self.driver, self.scratch, "role") as node,
@@ -79,7 +83,7 @@ class _Applier:
             raise RuntimeError(f"{tool.name} made something else of the node: {wrong}")
         if wrong := differences(made, after):
             raise RuntimeError(f"{tool.name} changed something in its second run: {wrong}")
-        return {"first": first.seconds, "again": again.seconds}
+        return {"first": first, "again": again}
 
 
 @contextmanager
