@@ -48,7 +48,7 @@ LAYERS = {
     ),
     "adapters": layer(
         "core",
-        "cryptography fabric httpx invoke libcloud paramiko requests rich",
+        "cryptography fabric httpx invoke libcloud paramiko requests rich segno",
         "an adapter touches the world for a port and decides nothing",
     ),
     "api": layer(

@@ -24,6 +24,7 @@ __all__ = ["TerminalPrompt", "open_terminal", "printable"]
 # Cc: escape sequences; Cf: right-to-left overrides and invisible letters; Zl, Zp: line breaks that are no "\n".
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SHOWN_AS = "\N{REPLACEMENT CHARACTER}"
+GO_ON = "\n  go on (an empty line ends it): "
 
 
 def printable(text: str) -> str:
@@ -64,7 +65,7 @@ class TerminalPrompt:
             _write(terminal, question)
             return self._line(terminal, self._clock.monotonic() + timeout)
 
-    def ask_secret(self, question: str) -> Secret[str]:
+    def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
         with self._opened() as terminal:
             before = termios.tcgetattr(terminal)
             silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
@@ -72,7 +73,13 @@ class TerminalPrompt:
                 # TCSAFLUSH both times: of a paste of several lines, nothing is left for the shell to run afterwards.
                 termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
                 _write(terminal, question)
-                return Secret(self._line(terminal, None))
+                typed = self._line(terminal, None)
+                while wants_more is not None and wants_more(typed):
+                    _write(terminal, GO_ON)
+                    if not (line := self._line(terminal, None)).strip():
+                        break
+                    typed += "\n" + line
+                return Secret(typed)
             finally:
                 termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
                 _write(terminal, "\n")

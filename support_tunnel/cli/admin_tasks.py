@@ -14,7 +14,6 @@ from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line, table
 from support_tunnel.cli.rehearse_task import rehearse
 from support_tunnel.core.errors import SupportTunnelError, UsageError
-from support_tunnel.core.secret import Secret
 
 __all__ = ["namespace"]
 
@@ -35,14 +34,15 @@ def create_tunnel_server(
     c: Context, preshared_key: str = "", tunnel_id: str = "", minutes: int = 0, json: bool = False
 ) -> None:
     """Answer an owner's code: launch a server for this one tunnel, and connect once the owner has said yes."""
+    from support_tunnel.adapters.terminal import TerminalPrompt
     from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.code_entry import owners_code
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.core.names import parse_tunnel_id
-    from support_tunnel.core.st1.code import Code
     from support_tunnel.flows.admin.create_server import create_server
 
     settings = load_admin_settings(os.environ)
-    code = Code.parse(_code_text(preshared_key, refuse_argv=settings.refuse_code_on_argv).reveal())
+    code = owners_code(preshared_key, refuse_argv=settings.refuse_code_on_argv, prompt=TerminalPrompt())
     if tunnel_id and parse_tunnel_id(tunnel_id) != code.tunnel:
         raise UsageError(
             "code.mismatch",
@@ -81,26 +81,6 @@ def create_tunnel_server(
         line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
         sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")
         sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
-
-
-def _code_text(given: str, *, refuse_argv: bool) -> Secret[str]:
-    from support_tunnel.adapters.terminal import TerminalPrompt
-    from support_tunnel.cli.secret_source import is_source, read_secret
-
-    if not given:
-        return TerminalPrompt().ask_secret("The owner's code (not shown): ")
-    if is_source(given):
-        return read_secret(given, "the code")
-    if refuse_argv:
-        raise UsageError(
-            "code.argv",
-            "a code on the command line is seen by others on this machine, and your inventory refuses it",
-            next_step="Leave -p out to be asked, or give -p - and the code on stdin.",
-        )
-    sys.stderr.write(
-        "Note: others on this machine can see a code on the command line; without -p you are asked, -p - reads stdin.\n"
-    )
-    return Secret(given)
 
 
 @verb(flags={"json": _JSON}, name="list")

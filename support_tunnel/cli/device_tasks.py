@@ -11,7 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
-from support_tunnel.cli.output import emit, line, stdout_is_journal
+from support_tunnel.cli.output import emit, line, shows_pictures, stdout_is_journal
 from support_tunnel.core.errors import UsageError
 
 __all__ = ["namespace"]
@@ -26,11 +26,20 @@ _JSON = "one line of JSON a result, for programs"
         "name": "how this device is called on the helper's screen (default: its host name)",
         "wait": "minutes to wait for a helper before giving up (default 60)",
         "code-file": "also write the code into this new file (0600)",
+        "phone": "a code of 13 words, to be read over the phone",
+        "qr": "also show the code as a QR, for a helper's camera",
         "json": _JSON,
     },
 )
 def request_and_connect_tunnel(
-    c: Context, ttl: int = 30, name: str = "", wait: int = 60, code_file: str = "", json: bool = False
+    c: Context,
+    ttl: int = 30,
+    name: str = "",
+    wait: int = 60,
+    code_file: str = "",
+    phone: bool = False,
+    qr: bool = False,
+    json: bool = False,
 ) -> None:
     """Ask for support: show a code for your helper, ask you before anybody is let in, and open the tunnel."""
     from support_tunnel.cli.device_settings import load_device_settings
@@ -48,12 +57,21 @@ def request_and_connect_tunnel(
             "stdout is the journal, where a code must not be written",
             next_step="Give --code-file PATH.",
         )
+    if qr and (json or not shows_pictures(os.environ)):
+        raise UsageError(
+            "qr.terminal",
+            "a QR is drawn only on a terminal that shows UTF-8 and colours, and not with --json",
+            next_step="Leave --qr out, or run it in such a terminal.",
+        )
     settings = load_device_settings(os.environ)
     ports = device_ports(settings)
     handing = Handing(
-        file=Path(code_file) if code_file else None, as_json=json, to_stdout=not stdout_is_journal(os.environ)
+        file=Path(code_file) if code_file else None,
+        as_json=json,
+        to_stdout=not stdout_is_journal(os.environ),
+        as_qr=qr,
     )
-    wish = Wish(scope=Scope("shell"), ttl=ttl * 60, name=name or settings.name, patience=wait * 60)
+    wish = Wish(scope=Scope("shell"), ttl=ttl * 60, name=name or settings.name, patience=wait * 60, phone=phone)
     try:
         connected = request_and_connect(ports, wish, keeper=keeper_command(), hand_over=handing.show)
     finally:

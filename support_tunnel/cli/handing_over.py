@@ -1,4 +1,7 @@
-"""Show the support code once: two lines that programs may parse (2.17), or JSON, or a 0600 file."""
+"""Show the support code once: two lines that programs may parse (2.17), or JSON, or a 0600 file.
+
+The code goes to stdout and into that file. Not to stderr, which people send into log files.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Handing:
     file: Path | None
     as_json: bool
     to_stdout: bool
+    as_qr: bool = False
 
     def show(self, code: Code) -> None:
         """Hand the code to whoever asked. Raises UsageError `code.file` when the file is there already."""
@@ -37,6 +41,12 @@ class Handing:
             return
         line(f"tunnel_id: {code.tunnel}")
         line(f"preshared_key: {text}")
+        if code.is_spoken:
+            line("\n" + code.grouped().reveal())
+        if self.as_qr:
+            from support_tunnel.adapters.qr import drawn
+
+            line("\n" + drawn(code.text()))
         sys.stderr.write(
             "\nGive the code (preshared_key) to your helper, by phone or chat, and to nobody else.\n"
             "You will be asked before anybody is let in. Ctrl-C takes the request back.\n\n"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-__all__ = ["emit", "line", "stdout_is_journal", "table"]
+__all__ = ["emit", "line", "shows_pictures", "stdout_is_journal", "table"]
 
 
 def line(text: str) -> None:
@@ -37,6 +37,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def shows_pictures(environ: Mapping[str, str]) -> bool:
+    """Whether stdout is a terminal that knows UTF-8 and colours."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return sys.stdout.isatty() and encoding == "utf8" and environ.get("TERM", "dumb") != "dumb"
 
 
 def stdout_is_journal(environ: Mapping[str, str]) -> bool:

@@ -36,6 +36,8 @@ def read_secret(source: str, what: str, environ: MutableMapping[str, str] | None
             return Secret(Path(rest).expanduser().read_text().strip())
         except OSError as error:
             raise UsageError("secret.source", f"{what}: {rest}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError("secret.source", f"{what}: {rest}: this is not a text file") from None
     if kind == "env":
         if rest not in environ:
             raise UsageError("secret.source", f"{what}: the variable {rest} is not set")

@@ -35,8 +35,11 @@ class ScriptedPrompt:
         answer = self._answers.pop(0)
         return answer(question) if callable(answer) else answer
 
-    def ask_secret(self, question: str) -> Secret[str]:
-        return Secret(self.ask(question, timeout=0))
+    def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
+        typed = self.ask(question, timeout=0)
+        while wants_more is not None and wants_more(typed) and (line := self.ask("", timeout=0)):
+            typed += "\n" + line
+        return Secret(typed)
 
 
 class RecordedProgress:

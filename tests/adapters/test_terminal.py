@@ -152,6 +152,29 @@ def test_a_secret_is_not_echoed_and_echo_comes_back(
     assert termios.tcgetattr(person.terminal)[3] & termios.ECHO
 
 
+@pytest.mark.parametrize(
+    ("typed", "got"),
+    [("one\ntwo\nthree\n", "one\ntwo\nthree"), ("one\n\n", "one"), ("three\n", "three")],
+    ids=["all lines", "given up", "at once"],
+)
+def test_a_secret_of_several_lines_ends_when_it_is_whole_or_given_up(
+    prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor, typed: str, got: str
+) -> None:
+    def wants_more(text: str) -> bool:
+        return "three" not in text
+
+    answer: Future[Secret[str]] = beside.submit(prompt.ask_secret, "Words: ", wants_more=wants_more)
+    person.sees("Words: ")
+    person.types(typed)
+    assert answer.result() == Secret(got)
+    prompt.show("end")
+    seen = person.sees("end")
+    assert seen.count("an empty line ends it") == typed.count("\n") - 1
+    assert "one" not in seen
+    assert "two" not in seen
+    assert termios.tcgetattr(person.terminal)[3] & termios.ECHO
+
+
 def test_the_rest_of_a_paste_is_not_left_for_the_shell(
     prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor
 ) -> None:

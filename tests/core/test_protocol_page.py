@@ -2,6 +2,8 @@
 
 If this reads every known answer, the page is enough for another language. ML-KEM itself is FIPS 203's business: its shared
 secret is an input here.
+
+Over 300 lines: a second implementation is read in one piece.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from support_tunnel.core.secret import Secret
@@ -18,8 +19,8 @@ class Prompt(Protocol):
         """One line as typed; raises ConsentRefused `consent.timeout` when nothing comes."""
         ...
 
-    def ask_secret(self, question: str) -> Secret[str]:
-        """One line without echo."""
+    def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
+        """One line without echo; further lines while `wants_more` of what is there, until an empty one."""
         ...
 
 

@@ -16,14 +16,14 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import bech32m, pasted, schedule, spoken
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
 
-__all__ = ["CODE_LENGTH", "Code"]
+__all__ = ["CODE_LENGTH", "LONGEST_TEXT", "Code"]
 
 CODE_LENGTH: Final = 62
+LONGEST_TEXT: Final = 2000  # a code in a quoted mail is under 300; nothing longer is even normalised
 _PREFIX: Final = "st"
 _START: Final = "st1"
 _TOKEN: Final = 0  # kind "q"; 2 is kept for a short code behind a PAKE
 _SEED: Final = 32
-_LONGEST_PASTE: Final = 2000  # a code in a quoted mail is under 300; nothing longer is even normalised
 _ASK: Final = "Copy the whole code again from where the owner put it, or ask the owner to read it again."
 
 
@@ -52,7 +52,7 @@ class Code:
 
         Raises CodeError `code.toolong|prefix|char|length|checksum|kind`, `words.unknown`.
         """
-        if len(text) > _LONGEST_PASTE:
+        if len(text) > LONGEST_TEXT:
             raise CodeError("code.toolong", "this is far longer than a support code", next_step=_ASK)
         cleaned = pasted.compact(text)
         if not cleaned.startswith(_START):

@@ -28,6 +28,8 @@ class Wish:
     name: str
     patience: int = 3600
     """Seconds to wait for a helper before the request ends by itself."""
+    phone: bool = False
+    """A code of words, to be read aloud."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def request_and_connect(
     """
     kex = usable_kex(ports)
     refuse_second(ports)
-    code = Code.generate()
+    code = Code.generate(phone=wish.phone)
     tunnel = code.tunnel
     with ports.vault.hold(tunnel):
         try:
