@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -201,6 +202,16 @@ def test_more_lines_are_wanted_of_half_a_token_only() -> None:
     assert Code.wants_more("aple\n")  # may be the first word; its mistake is named when all are there
     for other in ("", "https://support.example.org", secrets.token_hex(16), "x" * 40):
         assert not Code.wants_more(other)
+
+
+def test_a_tunnel_comes_up_under_words_typed_by_hand(make_parties: type[Any]) -> None:
+    offered = make_parties(code=Code.generate(phone=True))
+    device = offered.offer()
+    typed = make_parties(code=Code.parse("\n".join(word[:4] for word in words_of(offered.code))))
+    admin = typed.answer(device.message)
+    session = offered.opened(device, admin.message)
+    assert session.digits_match(admin.read_confirm(session.confirm(offered.now), offered.now))
+    assert session.psk == admin.psk
 
 
 def test_code_does_not_show_itself() -> None:
