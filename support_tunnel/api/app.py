@@ -8,32 +8,54 @@ import logging
 import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Annotated, cast
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import Path as PathParameter
+from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
-from support_tunnel.api import models
+from support_tunnel import __version__
+from support_tunnel.api import models, page
+from support_tunnel.api.answers import answer_refusals
 from support_tunnel.api.bells import Bells
+from support_tunnel.api.described import ADMIN, DEVICE_OR_ADMIN, add_security, problems
 from support_tunnel.api.gate import Gate
+from support_tunnel.api.metrics import CONTENT_TYPE, Meter, Metrics
 from support_tunnel.api.office import Credentials, Delivery, PostOffice
-from support_tunnel.api.refusal import Refusal, unknown_tunnel
+from support_tunnel.api.refusal import unknown_tunnel
 from support_tunnel.api.settings import LONGEST_WAIT, ApiSettings
-from support_tunnel.api.store import Put, Store, StoreFull, StoreUnavailable
+from support_tunnel.api.store import Put, Store, StoreUnavailable
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Clock
 
 __all__ = ["create_app"]
 
 LOG = logging.getLogger(__name__)
+ABOUT = """\
+Relays sealed messages between a device that asks for help and the admin who gives it, and forgets them when their time is over.
+
+The service cannot read, forge or keep a session alive; it is a mailbox with a clock. Both sides pin its certificate or \
+reach it with one of a public authority.
+"""
+NEW: dict[int | str, dict[str, Any]] = {
+    201: {"model": models.Stored, "description": "Stored; 200: it was there already."}
+}
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 TUNNEL_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def _tunnel_id(tid: str) -> TunnelId:
+def _tunnel_id(
+    tid: Annotated[
+        str,
+        # Only described: the answer to a strange id is the same 404 as to an unknown one.
+        PathParameter(
+            description="The id of a tunnel, which its code yields.",
+            json_schema_extra={"pattern": f"^{TUNNEL_ID.pattern}$", "example": "5e" * 16},
+        ),
+    ],
+) -> TunnelId:
     if not TUNNEL_ID.fullmatch(tid):
         raise unknown_tunnel()
     return TunnelId(tid)
@@ -60,10 +82,11 @@ def create_app(settings: ApiSettings, *, store: Store, clock: Clock) -> FastAPI:
     """Build the service; `app.state.bells` is rung by whoever stops it (`serve`). The caller owns the store."""
     office = PostOffice(store, clock)
     bells = Bells()
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        purging = asyncio.create_task(_purge(store, clock, every=settings.purge_seconds))
+        purging = asyncio.create_task(_purge(store, clock, settings))
         try:
             yield
         finally:
@@ -71,42 +94,64 @@ def create_app(settings: ApiSettings, *, store: Store, clock: Clock) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await purging
 
-    app = FastAPI(title="support-tunnel mailbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="support-tunnel mailbox",
+        version=__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,  # loads scripts from elsewhere; ours is in `page`
+        redoc_url=None,
+    )
     app.state.bells = bells
-    app.add_middleware(Gate, settings=settings)
-    _answer_refusals(app)
+    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(Meter, metrics=metrics)
+    answer_refusals(app, metrics)
+    add_security(app)
+    _add_watching(app, office, store, metrics)
 
-    @app.put("/v1/tunnels/{tid}")
+    @app.put("/v1/tunnels/{tid}", responses=NEW | problems(404, 409, writes=True))
     async def open_tunnel(tid: Tid, body: models.Open, response: Response) -> models.Stored:
+        """Register a tunnel with its first message. Anybody may: the id comes from a secret code. May be repeated."""
         row = Put(tid, body.offer, bytes.fromhex(body.device_token_sha256), bytes.fromhex(body.claim_sha256), body.ttl)
         new = await run_in_threadpool(office.open, row)
+        metrics.messages["offer"] += new
         response.status_code = 201 if new else 200
         return models.Stored(stored=new)
 
-    @app.post("/v1/tunnels/{tid}/messages")
+    @app.post(
+        "/v1/tunnels/{tid}/messages",
+        responses=NEW | problems(401, 404, 409, writes=True),
+        openapi_extra=DEVICE_OR_ADMIN,
+    )
     async def post(tid: Tid, shown: Shown, body: models.Post, response: Response) -> models.Stored:
+        """Leave a sealed message for the other side. May be repeated: the same bytes are stored once."""
         new = await run_in_threadpool(office.post, tid, body.slot, body.blob, shown)
+        metrics.messages[body.slot] += new
         bells.ring(tid)
         response.status_code = 201 if new else 200
         return models.Stored(stored=new)
 
-    @app.get("/v1/tunnels/{tid}/messages")
+    @app.get("/v1/tunnels/{tid}/messages", responses=problems(401, 404), openapi_extra=DEVICE_OR_ADMIN)
     async def read(
         tid: Tid,
         shown: Shown,
-        after: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        wait: Annotated[float, Query(ge=0)] = 0.0,
+        after: Annotated[int, Query(ge=0, le=2**53, description="The highest number seen so far.")] = 0,
+        wait: Annotated[float, Query(ge=0, description="Seconds to wait if there is nothing; 25 at most.")] = 0.0,
     ) -> models.Messages:
-        return _messages(await _read(office, bells, tid, shown, after, min(wait, LONGEST_WAIT)))
+        """Read the messages of both sides, and wait for one if there is none."""
+        with metrics.one_waits() if wait else nullcontext():
+            return _messages(await _read(office, bells, tid, shown, after, min(wait, LONGEST_WAIT)))
 
-    @app.post("/v1/tunnels/{tid}/stop")
+    @app.post("/v1/tunnels/{tid}/stop", responses=problems(401, 404, writes=True), openapi_extra=DEVICE_OR_ADMIN)
     async def stop(tid: Tid, shown: Shown) -> models.Stored:
+        """Close the tunnel for good. What was sent can still be read until its time is over. May be repeated."""
         await run_in_threadpool(office.close, tid, shown)
         bells.ring(tid)
         return models.Stored(stored=True)
 
-    @app.get("/v1/tunnels")
+    @app.get("/v1/tunnels", responses=problems(401, 403), openapi_extra=ADMIN)
     async def tunnels(shown: Shown) -> models.Tunnels:
+        """List metadata of open tunnels, for tokens with the right `list`."""
         rows = await run_in_threadpool(office.open_tunnels, shown)
         return models.Tunnels(
             tunnels=[
@@ -122,12 +167,27 @@ def create_app(settings: ApiSettings, *, store: Store, clock: Clock) -> FastAPI:
             ]
         )
 
-    @app.get("/healthz")
+    return app
+
+
+def _add_watching(app: FastAPI, office: PostOffice, store: Store, metrics: Metrics) -> None:
+    """Add what operators look at; none of it tells of a single tunnel."""
+
+    @app.get("/healthz", responses=problems())
     async def healthz() -> models.Health:
+        """Tell whether the service and its store answer."""
         await run_in_threadpool(store.check)
         return models.Health(status="ok")
 
-    return app
+    @app.get("/metrics", responses=TEXT | problems(401, 403), openapi_extra=ADMIN, response_class=Response)
+    async def metrics_(shown: Shown) -> Response:
+        """Give numbers in Prometheus' text format, for tokens with the right `metrics`."""
+        counts = await run_in_threadpool(office.counts, shown)
+        return Response(metrics.render(counts), media_type=CONTENT_TYPE)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page.render(app.openapi()), headers=page.HEADERS)
 
 
 async def _read(
@@ -156,40 +216,11 @@ def _messages(delivery: Delivery) -> models.Messages:
     )
 
 
-async def _purge(store: Store, clock: Clock, *, every: float) -> None:
+async def _purge(store: Store, clock: Clock, settings: ApiSettings) -> None:
     """Delete expired rows. Reads hide them at once anyway; this is what takes them off the disk."""
     while True:
         try:
-            await run_in_threadpool(store.purge, clock.now())
+            await run_in_threadpool(store.purge, clock.now(), history=settings.history)
         except StoreUnavailable:
             LOG.warning("the store is unavailable; expired tunnels are deleted at the next turn")
-        await asyncio.sleep(every)
-
-
-def _answer_refusals(app: FastAPI) -> None:
-    """One JSON shape for every refusal. FastAPI's own 422 repeats the input, which here is a sealed message."""
-
-    async def refused(_: Request, error: Exception) -> JSONResponse:
-        refusal = cast(Refusal, error)
-        return JSONResponse(refusal.body(), refusal.status, dict(refusal.headers))
-
-    async def malformed(_: Request, __: Exception) -> JSONResponse:
-        return JSONResponse(Refusal(422, "api.request", "the request is not of the documented form").body(), 422)
-
-    async def not_ours(_: Request, error: Exception) -> JSONResponse:
-        status = cast(HTTPException, error).status_code
-        # No such path looks exactly like no such tunnel.
-        refusal = unknown_tunnel() if status == 404 else Refusal(status, "api.request", "the request is not possible")
-        return JSONResponse(refusal.body(), refusal.status)
-
-    async def full(_: Request, __: Exception) -> JSONResponse:
-        return JSONResponse(Refusal(507, "api.full", "the mailbox has no room left").body(), 507)
-
-    async def unavailable(_: Request, __: Exception) -> JSONResponse:
-        return JSONResponse(Refusal(503, "api.store", "the mailbox cannot be reached right now").body(), 503)
-
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, malformed)
-    app.add_exception_handler(HTTPException, not_ours)
-    app.add_exception_handler(StoreFull, full)
-    app.add_exception_handler(StoreUnavailable, unavailable)
+        await asyncio.sleep(settings.purge_seconds)

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from support_tunnel.api.metrics import Metrics
 from support_tunnel.api.refusal import Refusal
 from support_tunnel.api.settings import MAX_BODY, ApiSettings
 
@@ -25,8 +26,9 @@ WRITES = frozenset({"PUT", "POST"})
 class Gate:
     """ASGI middleware. The address is the socket's; uvicorn has replaced it only for a configured proxy."""
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
         self._body_seconds = settings.body_seconds
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._requests = RateLimitItemPerMinute(settings.requests_per_minute)
@@ -44,6 +46,7 @@ class Gate:
         except ClientDisconnect:
             return  # nobody is there to answer
         except Refusal as refusal:
+            self._metrics.refusals[refusal.code] += 1
             # The rest of a refused body is not read: the connection ends with the answer.
             headers = {**refusal.headers, "Connection": "close"}
             await JSONResponse(refusal.body(), refusal.status, headers)(scope, request.receive, send)

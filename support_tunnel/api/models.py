@@ -6,11 +6,11 @@ import base64
 import binascii
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from support_tunnel.api.settings import LONGEST_TTL
+from support_tunnel.api.settings import LONGEST_TTL, MAX_BLOB
 
-__all__ = ["Health", "Message", "Messages", "Open", "Post", "Stored", "Tunnel", "Tunnels"]
+__all__ = ["Health", "Message", "Messages", "Open", "Post", "Problem", "Stored", "Tunnel", "Tunnels"]
 
 
 def _from_base64(text: object) -> bytes:
@@ -30,28 +30,45 @@ def _to_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-Base64 = Annotated[bytes, BeforeValidator(_from_base64)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CANONICAL = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)$"
+"""The one spelling that `_from_base64` takes, for whoever writes a client from the OpenAPI document."""
+BLOB_SCHEMA = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "pattern": CANONICAL,
+    "minLength": 4,
+    "maxLength": -(-MAX_BLOB // 3) * 4,
+    "examples": ["c2VhbGVk"],
+}
+
+Base64 = Annotated[bytes, BeforeValidator(_from_base64), WithJsonSchema(BLOB_SCHEMA)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", examples=["5e" * 32])]
 
 
 class Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Open(Wire):
-    """PUT /v1/tunnels/{tid}"""
+    """A tunnel as its device registers it."""
 
     offer: Annotated[Base64, Field(min_length=1)]
+    """The first sealed message, at most 16 KiB."""
     device_token_sha256: Sha256
+    """Of the token that the device made for this tunnel and shows from now on."""
     claim_sha256: Sha256
-    ttl: Annotated[int, Field(ge=1, le=LONGEST_TTL)]
+    """Of the claim that the support code yields; an admin shows the claim itself."""
+    ttl: Annotated[int, Field(ge=1, le=LONGEST_TTL, examples=[3600])]
+    """Seconds until the tunnel and its messages are gone, counted from this request."""
 
 
 class Post(Wire):
-    """POST /v1/tunnels/{tid}/messages"""
+    """A sealed message for the other side."""
 
     slot: Literal["answer", "confirm", "ready", "control-admin", "control-device"]
+    """What the message is for: the device writes confirm, ready and control-device, the admin the other two."""
     blob: Annotated[Base64, Field(min_length=1)]
+    """The sealed message, at most 16 KiB."""
 
 
 class Stored(Wire):
@@ -61,22 +78,30 @@ class Stored(Wire):
 
 class Message(Wire):
     number: int
+    """Rises from message to message; ask for what is `after` the highest one seen."""
     slot: str
-    blob: Annotated[bytes, PlainSerializer(_to_base64)]
+    """What the message is for; `offer` is the first one."""
+    blob: Annotated[bytes, PlainSerializer(_to_base64), WithJsonSchema(BLOB_SCHEMA)]
 
 
 class Messages(Wire):
     state: Literal["open", "closed"]
+    """Closed: the device or the admin ended it; what is here may still be read until its time is over."""
     messages: list[Message]
 
 
 class Tunnel(Wire):
     tunnel: str
+    """The id: 32 hex digits."""
     state: Literal["open", "closed"]
     slots: list[str]
+    """Which kinds of message there are, so far."""
     created: str
+    """ISO 8601, UTC."""
     expires: str
+    """ISO 8601, UTC."""
     answered_by: str | None
+    """Name of the token of the admin who answered."""
 
 
 class Tunnels(Wire):
@@ -85,3 +110,16 @@ class Tunnels(Wire):
 
 class Health(Wire):
     status: Literal["ok"]
+
+
+class Problem(Wire):
+    """Every refusal looks like this and repeats nothing of the request."""
+
+    code: Annotated[str, Field(examples=["tunnel.unknown"])]
+    """Stable; programs match it."""
+    message: Annotated[str, Field(examples=["there is no such tunnel"])]
+    """One sentence for people."""
+    by: str = ""
+    """With `answer.late`: whose answer is there."""
+    since: str = ""
+    """With `answer.late`: since when, ISO 8601, UTC."""

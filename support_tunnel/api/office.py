@@ -17,6 +17,7 @@ from support_tunnel.api.refusal import Refusal, bad_token, unknown_tunnel
 from support_tunnel.api.settings import MAX_BLOB
 from support_tunnel.api.store import (
     AdminToken,
+    Counts,
     Message,
     Outcome,
     Put,
@@ -101,12 +102,19 @@ class PostOffice:
         self._store.close_tunnel(tunnel, self._clock.now())
 
     def open_tunnels(self, shown: Credentials) -> Sequence[Summary]:
+        self._check_right(shown, "list", "this token may not list tunnels")
+        return self._store.open_tunnels(self._clock.now())
+
+    def counts(self, shown: Credentials) -> Counts:
+        self._check_right(shown, "metrics", "this token may not read metrics")
+        return self._store.count(self._clock.now())
+
+    def _check_right(self, shown: Credentials, right: str, otherwise: str) -> None:
         admin = self._admin(shown)
         if admin is None:
             raise bad_token()
-        if "list" not in admin.rights:
-            raise Refusal(403, "api.token", "this token may not list tunnels")
-        return self._store.open_tunnels(self._clock.now())
+        if right not in admin.rights:
+            raise Refusal(403, "api.token", otherwise)
 
     def _admit(self, tunnel: TunnelId, shown: Credentials) -> tuple[Tunnel, Visitor]:
         if shown.token is None and shown.claim is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from support_tunnel.api.app import create_app
 from support_tunnel.api.certificate import ensure_certificate, fingerprint
@@ -109,7 +111,17 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.bells.end()
+        # TLS would wait for a goodbye that a client with an idle connection does not send.
+        self._hang_up(idle_only=True)
         await super().shutdown(sockets)
+        self._hang_up(idle_only=False)
+        await asyncio.sleep(0)  # the transports close at the loop's next turn
+
+    def _hang_up(self, *, idle_only: bool) -> None:
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, H11Protocol)  # noqa: S101 - as `_config` asks for
+            if not idle_only or connection.cycle is None or connection.cycle.response_complete:
+                connection.transport.abort()
 
 
 def _certificate(settings: ApiSettings, names: tuple[str, ...], clock: Clock) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,6 +19,8 @@ LONGEST_TTL = 24 * 3600
 """Seconds a tunnel may be asked to live."""
 LONGEST_WAIT = 25.0
 """Seconds a long poll is held; below the 30 s at which common proxies cut an idle answer."""
+MOST_HISTORY = 366
+"""Days; who asked for help and when is nobody's archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class ApiSettings:
     body_seconds: float = 10.0
     """A body that is not whole by then is answered 408."""
     purge_seconds: float = 60.0
+    history_days: int = 7
+    """How long metadata of an ended tunnel is kept (id, times, who answered); its messages are gone at its end. 0: not at all."""
     store_bytes: int = 256 * 1024 * 1024
     """The store never grows beyond this; further writes are answered 507, reads go on."""
     store_patience: float = 2.0
@@ -54,8 +59,14 @@ class ApiSettings:
                 f"plain http on {self.host} would show admin tokens to the network",
                 next_step="Listen on 127.0.0.1, or serve https.",
             )
+        if not 0 <= self.history_days <= MOST_HISTORY:
+            raise UsageError("api.history", f"metadata of ended tunnels is kept for 0 to {MOST_HISTORY} days")
         if self.key is not None and self.certificate is None:
             raise UsageError("api.tls", "a TLS key was given without its certificate", next_step="Give both files.")
+
+    @property
+    def history(self) -> timedelta:
+        return timedelta(days=self.history_days)
 
     @property
     def store_path(self) -> Path:

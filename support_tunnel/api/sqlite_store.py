@@ -11,13 +11,16 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from support_tunnel.api.sqlite_schema import migrate
 from support_tunnel.api.store import (
     CONTROL_KEPT,
     AdminToken,
+    Counts,
+    Ended,
     Message,
     Outcome,
     Put,
@@ -30,30 +33,17 @@ from support_tunnel.api.store import (
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
 
-__all__ = ["SCHEMA_VERSION", "SqliteStore"]
+__all__ = ["SqliteStore"]
 
-SCHEMA_VERSION: Final = 1
 PAGE: Final = 4096
 DEVICE: Final = ""
 """Writer's name of rows the device wrote; admins have the name of their token, which is never empty."""
 
-SCHEMA: Final = """
-CREATE TABLE tunnels (
-    tid TEXT PRIMARY KEY, device_sha256 BLOB NOT NULL, claim_sha256 BLOB NOT NULL,
-    ttl INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, closed INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX by_expiry ON tunnels (expires);
-CREATE TABLE messages (
-    tid TEXT NOT NULL REFERENCES tunnels (tid) ON DELETE CASCADE,
-    number INTEGER NOT NULL, slot TEXT NOT NULL, data BLOB NOT NULL, writer TEXT NOT NULL, at INTEGER NOT NULL,
-    PRIMARY KEY (tid, number)
-) STRICT;
-CREATE UNIQUE INDEX one_each ON messages (tid, slot) WHERE slot IN ('offer', 'answer', 'confirm', 'ready');
-CREATE TABLE tokens (
-    sha256 BLOB PRIMARY KEY, name TEXT NOT NULL, rights TEXT NOT NULL,
-    created INTEGER NOT NULL, last_used INTEGER, revoked INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX one_live_name ON tokens (name) WHERE revoked IS NULL;
+RETIRE: Final = """
+INSERT INTO history SELECT tid, created, min(expires, ifnull(closed, expires)),
+    (SELECT group_concat(DISTINCT slot) FROM messages WHERE messages.tid = tunnels.tid),
+    (SELECT writer FROM messages WHERE messages.tid = tunnels.tid AND slot = 'answer')
+FROM tunnels WHERE expires <= ?
 """
 
 
@@ -85,17 +75,7 @@ class SqliteStore:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.execute(f"PRAGMA max_page_count = {max(1, max_bytes // PAGE)}")
         with self._transaction() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in SCHEMA.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise UsageError(
-                    "api.schema",
-                    f"the store has schema {version}, this program knows {SCHEMA_VERSION}",
-                    next_step="Run the version of support-tunnel that made the store, or move the file away.",
-                )
+            migrate(db)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -206,9 +186,34 @@ class SqliteStore:
             for tid, created, expires, slots, answered_by in rows
         ]
 
-    def purge(self, now: datetime) -> int:
+    def purge(self, now: datetime, *, history: timedelta) -> int:
+        try:
+            return self._purge(now, history)
+        except StoreFull:
+            # Room first: a store that is full of what has expired must not stay full for want of room for its history.
+            return self._purge(now, timedelta(0))
+
+    def _purge(self, now: datetime, history: timedelta) -> int:
         with self._write() as db:
+            db.execute("DELETE FROM history WHERE ended <= ?", (_epoch(now - history),))
+            if history:
+                db.execute(RETIRE, (_epoch(now),))
             return db.execute("DELETE FROM tunnels WHERE expires <= ?", (_epoch(now),)).rowcount
+
+    def history(self) -> Sequence[Ended]:
+        with self._read() as db:
+            rows = db.execute("SELECT tid, slots, created, ended, answered_by FROM history ORDER BY created, tid")
+            return [
+                Ended(TunnelId(tid), tuple(sorted(slots.split(","))), _time(created), _time(ended), answered_by)
+                for tid, slots, created, ended, answered_by in rows.fetchall()
+            ]
+
+    def count(self, now: datetime) -> Counts:
+        with self._read() as db:
+            alive, closed = db.execute(
+                "SELECT count(*), count(closed) FROM tunnels WHERE expires > ?", (_epoch(now),)
+            ).fetchone()
+        return Counts(alive - closed, closed)
 
     # --- tokens
 

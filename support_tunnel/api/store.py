@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from support_tunnel.core.names import TunnelId
 __all__ = [
     "CONTROL_KEPT",
     "AdminToken",
+    "Counts",
+    "Ended",
     "Message",
     "Outcome",
     "Put",
@@ -99,6 +101,25 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """What is kept of a tunnel whose time is over: metadata, no message, no hash of a token."""
+
+    tunnel: TunnelId
+    slots: tuple[str, ...]
+    created: datetime
+    ended: datetime
+    answered_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tunnels whose time is not over."""
+
+    open: int
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
 class AdminToken:
     """A row about a token, never the token."""
 
@@ -144,8 +165,14 @@ class Store(TokenStore, Protocol):
 
     def open_tunnels(self, now: datetime) -> Sequence[Summary]: ...
 
-    def purge(self, now: datetime) -> int:
-        """Delete what has expired; return how many tunnels."""
+    def count(self, now: datetime) -> Counts: ...
+
+    def history(self) -> Sequence[Ended]:
+        """What ended, oldest first."""
+        ...
+
+    def purge(self, now: datetime, *, history: timedelta) -> int:
+        """Delete what has expired, and what is known of tunnels that ended that long ago; return how many expired."""
         ...
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.mailbox_http import HttpMailbox
 from support_tunnel.api.serve import RunningApi
+from support_tunnel.api.sqlite_schema import SCHEMA_VERSION, SCHEMAS
 from support_tunnel.api.sqlite_store import SqliteStore
 from support_tunnel.api.store import Outcome, Put, StoreFull
 from support_tunnel.core.errors import HostError, UsageError
@@ -21,6 +23,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
 
 CLAIM = Secret(bytes(32))
+WEEK = timedelta(days=7)
 
 
 @pytest.fixture
@@ -67,11 +70,47 @@ def test_the_purge_deletes_what_expired_and_its_messages(path: Path, store: Sqli
     for tunnel in (short, long):
         store.put(tunnel, clock.now())
     clock.advance(10)
-    assert [store.purge(clock.now()), store.purge(clock.now())] == [1, 0]
+    assert [store.purge(clock.now(), history=WEEK) for _ in range(2)] == [1, 0]
     assert list(store.messages(short.tunnel, 0)) == []
     assert len(store.messages(long.tunnel, 0)) == 1
     store.disconnect()  # folds the write-ahead log into the file
     assert b"a message to be gone" not in path.read_bytes()
+
+
+def test_of_an_ended_tunnel_metadata_stays_for_a_while(path: Path, store: SqliteStore, clock: ManualClock) -> None:
+    began, closed, ignored = clock.now(), row(b"sealed", ttl=600), row(ttl=900)
+    store.put(closed, began)
+    store.put(ignored, began)
+    store.append(closed.tunnel, "answer", b"m2", by="Ann", now=began)
+    clock.advance(60)
+    store.close_tunnel(closed.tunnel, clock.now())
+    clock.advance(840)
+    assert store.purge(clock.now(), history=WEEK) == 2
+    assert {(it.tunnel, it.slots, it.created, it.ended, it.answered_by) for it in store.history()} == {
+        (closed.tunnel, ("answer", "offer"), began, began + timedelta(seconds=60), "Ann"),
+        (ignored.tunnel, ("offer",), began, began + timedelta(seconds=900), None),
+    }
+    clock.advance(WEEK.total_seconds() - 1)
+    store.purge(clock.now(), history=WEEK)
+    assert [it.tunnel for it in store.history()] == [ignored.tunnel]
+    store.purge(clock.now(), history=timedelta(0))
+    assert list(store.history()) == []
+    store.disconnect()
+    assert closed.tunnel.encode() not in path.read_bytes()
+
+
+def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(path: Path, clock: ManualClock) -> None:
+    tunnel = row()
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        for statement in SCHEMAS[0].split(";\n"):
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 1")
+    for _ in range(2):
+        with SqliteStore(path) as store:
+            store.put(tunnel, clock.now())
+            assert [it.tunnel for it in store.open_tunnels(clock.now())] == [tunnel.tunnel]
+            assert list(store.history()) == []
 
 
 def test_a_message_for_a_tunnel_that_went_meanwhile_is_not_stored(store: SqliteStore, clock: ManualClock) -> None:
@@ -81,7 +120,7 @@ def test_a_message_for_a_tunnel_that_went_meanwhile_is_not_stored(store: SqliteS
 def test_a_store_of_another_schema_is_not_touched(path: Path) -> None:
     SqliteStore(path).disconnect()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = path.read_bytes()
     with pytest.raises(UsageError) as refused:
         SqliteStore(path)
@@ -117,7 +156,7 @@ def test_a_full_store_refuses_politely_still_reads_and_recovers(
     with pytest.raises(StoreFull):
         api.store.put(row(bytes(16 * 1024)), clock.now())
     clock.advance(601)
-    api.store.purge(clock.now())
+    api.store.purge(clock.now(), history=WEEK)
     with face(api) as device:
         device.open(row().tunnel, b"offer", claim=CLAIM, ttl=600)
 
