@@ -40,6 +40,8 @@ class DeviceModel:
         self.on_keeper_end: Callable[[str], None] = lambda short: None
         self.breaks_off = False
         """The next roles get half-way only."""
+        self.sticks: set[str] = set()
+        """What no script can remove."""
         self.kex = "mlkem768x25519-sha256"
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
@@ -70,9 +72,9 @@ class DeviceModel:
     def _about(self, short: str, things: set[str], text: str) -> Completed:
         names = Names(TunnelId(short + "0" * 24))
         known: dict[str, Callable[[], str]] = {
-            probes.cut(names).reveal(): lambda: self._cut(short, things),
+            probes.cut(names).reveal(): lambda: self._lose(short, things, CUT),
             probes.stop_keeper(names).reveal(): lambda: self._stop_keeper(short),
-            probes.sweep_names(names).reveal(): lambda: self._lose(things, SWEPT),
+            probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: self._handshake(short, things),
             probes.session_state(names).reveal(): lambda: f"keeper\t{'active' if 'keeper' in things else 'inactive'}\n",
             probes.leftovers(names).reveal(): lambda: "".join(
@@ -82,7 +84,7 @@ class DeviceModel:
         if text in known:
             return Completed(0, known[text](), "")
         if text == undo_script(probes.undo_folder(names)).reveal():
-            self._lose(things, UNDONE)
+            self._lose(short, things, UNDONE)
             return Completed(0, "support-tunnel: end \n", "")
         if "systemd-run" in text and "keep" in text:
             return self._start_keeper(short, things, text)
@@ -93,11 +95,6 @@ class DeviceModel:
             return reported(text, only=1)
         things |= OPENED
         return reported(text)
-
-    def _cut(self, short: str, things: set[str]) -> str:
-        self._lose(things, CUT)
-        self.keeper_dies(short)  # BindsTo the session's unit
-        return ""
 
     def _stop_keeper(self, short: str) -> str:
         self.keeper_dies(short)
@@ -117,8 +114,10 @@ class DeviceModel:
         there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self._cloud.servers())
         return "handshake\t1893456000\n" if there and "interface" in things else ""
 
-    def _lose(self, things: set[str], which: set[str]) -> str:
-        things -= which
+    def _lose(self, short: str, things: set[str], which: set[str]) -> str:
+        things -= which - self.sticks
+        if "session unit" not in things:
+            self.keeper_dies(short)  # BindsTo
         return ""
 
 

@@ -1,0 +1,114 @@
+"""The end of a session does as much as it can at once: a step that fails keeps no other one from running (05, test 60)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.core.errors import HostError, WrongState
+from support_tunnel.core.names import TunnelId
+from support_tunnel.flows.device.end_session import end_session
+from support_tunnel.testing.faults import Fault, FaultWiring, raising
+from tests.flows.turns import Job
+from tests.flows.world import World
+
+LOST = HostError("host.lost", "cut")
+STALE = TunnelId("ab" * 16)
+
+
+def end(world: World, wiring: FaultWiring) -> Job:
+    def work() -> None:
+        with world.device_vault.hold(world.tunnel):
+            end_session(world.device_ports(wiring), world.tunnel)
+
+    job = world.turns.start(work)
+    world.turns.run(job)
+    return job
+
+
+def test_one_step_that_fails_keeps_no_other_from_running(make_world: Callable[..., World]) -> None:
+    counted = make_world(policy=True)
+    counted.connect()
+    wiring = FaultWiring()
+    assert end(counted, wiring).error is None
+    for number, call in enumerate(wiring.calls, start=1):
+        world = make_world(policy=True)
+        world.connect()
+        job = end(world, FaultWiring(Fault(number, "before", raising(LOST))))
+        quiet = call.startswith("mailbox.")  # an API that is away changes nothing on the device
+        assert job.error is (None if quiet else LOST), call
+        assert world.device.traces() == [], call
+        assert world.device_vault.tunnels() == ([world.tunnel] if call == "vault.erase" else []), call
+        assert ("ended" in world.events()) or not quiet, call
+
+
+def test_what_cannot_be_removed_is_named(make_world: Callable[..., World]) -> None:
+    world = make_world(policy=True)
+    world.connect()
+    world.device.sticks = {"account", "table"}
+    error = end(world, FaultWiring()).error
+    assert isinstance(error, HostError)
+    assert error.code == "stop.leftovers"
+    assert "account, table" in error.message
+    world.device.sticks = set()
+    world.clean_up()
+    assert world.left_on_device() == []
+
+
+def test_a_power_cut_leaves_an_account_that_clean_up_removes(make_world: Callable[..., World]) -> None:
+    world = make_world(policy=True)
+    world.connect()
+    world.turns.end()
+    world.device.power_cut()
+    world.device_vault.erase(world.tunnel)
+    assert world.device.traces() == [world.tunnel[:8]]
+    assert len(world.clean_up()) == 1
+    assert world.left_on_device() == []
+
+
+def test_one_that_does_not_end_keeps_no_other_from_being_cleaned_up(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    world.device.holds = {short * 8: {"account"} for short in ("a", "b", "c")}
+    real = end_session
+
+    def fails(ports: object, tunnel: TunnelId) -> None:
+        if tunnel.startswith("b"):
+            raise LOST
+        real(ports, tunnel)  # type: ignore[arg-type]  # DevicePorts
+
+    monkeypatch.setattr("support_tunnel.flows.device.clean_up.end_session", fails)
+    with pytest.raises(HostError, match="cut"):
+        world.clean_up()
+    assert world.device.traces() == ["b" * 8]
+
+
+def test_a_live_session_and_a_tool_at_work_are_left_alone(make_world: Callable[..., World]) -> None:
+    world = make_world(policy=True)
+    world.connect()
+    assert world.clean_up() == []
+    assert world.device.holds[world.tunnel[:8]] > {"keeper"}
+    asking = make_world()
+    asking.turns.start(asking.request)
+    asking.turns.run(until=lambda: asking.code is not None)
+    assert asking.clean_up() == []
+    assert asking.device_vault.tunnels() == [asking.tunnel]
+
+
+@pytest.mark.parametrize("side", ["admin", "device"])
+def test_the_lock_of_a_tool_that_was_killed_at_once_goes(world: World, side: str) -> None:
+    """It holds the tunnel and has written nothing yet: the lock is all there is of it."""
+    vault = world.admin_vault if side == "admin" else world.device_vault
+    folder = Path(vault.path(STALE, "x")).parent.parent
+    folder.mkdir(mode=0o700)
+    (folder / f"{STALE}.lock").touch(mode=0o600)
+    if side == "device":
+        with pytest.raises(WrongState):
+            world.request()
+        assert world.clean_up() == [STALE]
+    else:
+        assert world.sweep().ended == [f"tunnel {STALE[:8]}"]
+    assert list(folder.iterdir()) == []
