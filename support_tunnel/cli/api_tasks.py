@@ -1,7 +1,8 @@
-"""Run the mailbox service and give out its tokens, on the host it runs on."""
+"""Run the mailbox service, give out its tokens, back it up: on the host it runs on. `deploy` puts it there."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line, table
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["namespace"]
+__all__ = ["host_tasks", "namespace"]
 
-_STATE = "folder of the store and the certificate (default ~/.local/state/support_tunnel/api)"
+_STATE = (
+    "folder of the store and the certificate (default $SUPPORT_TUNNEL_API_STATE, ~/.local/state/support_tunnel/api)"
+)
 _JSON = "one line of JSON a result, for programs"
 
 
@@ -26,6 +29,8 @@ _JSON = "one line of JSON a result, for programs"
         "certificate": "PEM file of a TLS certificate; without one, the API makes its own and prints its fingerprint",
         "key": "PEM file of its key",
         "plain": "http instead of https; loopback only",
+        "trusted-proxy": "address whose X-Forwarded-For is believed (a reverse proxy of yours); commas for more",
+        "history-days": "days that metadata of ended tunnels is kept (default 7)",
         "state": _STATE,
     }
 )
@@ -37,6 +42,8 @@ def serve(
     certificate: str = "",
     key: str = "",
     plain: bool = False,
+    trusted_proxy: str = "",
+    history_days: int = 7,
     state: str = "",
 ) -> None:
     """Serve the mailbox in the foreground until Ctrl-C."""
@@ -54,6 +61,8 @@ def serve(
         certificate=Path(certificate) if certificate else None,
         key=Path(key) if key else None,
         plain=plain,
+        trusted_proxies=tuple(trusted_proxy.split(",")) if trusted_proxy else (),
+        history_days=history_days,
     )
     run(settings, clock=SystemClock(), announce=line)
 
@@ -61,7 +70,7 @@ def serve(
 @verb(
     flags={
         "name": "whose token it is; owners' admins see this name",
-        "rights": "answer,list (default) or one of them",
+        "rights": "answer,list (default), one of them, or metrics for a program that watches the API",
         "state": _STATE,
         "json": _JSON,
     }
@@ -126,11 +135,66 @@ def revoke(c: Context, name: str, state: str = "") -> None:
     line(f"revoked: {name}")
 
 
+@verb(positional=("file",), flags={"file": "a new file, made 0600", "state": _STATE})
+def backup(c: Context, file: str, state: str = "") -> None:
+    """Write tokens and history to a file, also while the API runs. Messages are never in it."""
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.sqlite_backup import backup_store
+
+    backup_store(ApiSettings(state_dir=_state(state)).store_path, Path(file).expanduser())
+    line(f"backup: {file}")
+
+
+@verb(positional=("file",), flags={"file": "what `backup` wrote", "state": _STATE})
+def restore(c: Context, file: str, state: str = "") -> None:
+    """Make a store from a backup where there is none."""
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.sqlite_backup import restore_store
+
+    restore_store(Path(file).expanduser(), ApiSettings(state_dir=_state(state)).store_path)
+    line(f"restored: {file}")
+
+
+@verb(flags={"state": _STATE, "json": _JSON})
+def history(c: Context, state: str = "", json: bool = False) -> None:
+    """List tunnels that ended in the last days: when, and who answered."""
+    from support_tunnel.api.serve import open_store
+    from support_tunnel.api.settings import ApiSettings
+
+    with open_store(ApiSettings(state_dir=_state(state))) as store:
+        rows = store.history()
+    if json:
+        emit(
+            [
+                {"tunnel": row.tunnel, "created": row.created, "ended": row.ended, "answered_by": row.answered_by}
+                for row in rows
+            ]
+        )
+        return
+    table(
+        ("tunnel", "created", "ended", "answered by"),
+        [
+            (row.tunnel[:8], f"{row.created:%Y-%m-%d %H:%M}", f"{row.ended:%Y-%m-%d %H:%M}", row.answered_by or "-")
+            for row in rows
+        ],
+    )
+
+
 def _state(given: str) -> Path:
-    return Path(given or "~/.local/state/support_tunnel/api").expanduser()
+    chosen = given or os.environ.get("SUPPORT_TUNNEL_API_STATE") or "~/.local/state/support_tunnel/api"
+    return Path(chosen).expanduser()
+
+
+def host_tasks() -> Collection:
+    """The tasks that run where the API runs."""
+    collection = Collection(serve, backup, restore, history)
+    collection.add_collection(Collection(create, list_, revoke), name="token")
+    return collection
 
 
 def namespace() -> Collection:
-    collection = Collection(serve)
-    collection.add_collection(Collection(create, list_, revoke), name="token")
+    from support_tunnel.cli.deploy_task import deploy
+
+    collection = host_tasks()
+    collection.add_task(deploy)
     return collection

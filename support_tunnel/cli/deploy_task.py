@@ -1,0 +1,104 @@
+"""`fab api.deploy`: the API on a Debian host that the admin has root on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from support_tunnel.cli import paths
+from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.output import emit, line
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.secret import Secret
+
+if TYPE_CHECKING:
+    from support_tunnel.flows.deploy_api import Acme, Given
+
+__all__ = ["deploy"]
+
+_DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
+
+
+@verb(
+    positional=("host",),
+    flags={
+        "host": "name or address of a Debian 13 host, as ssh knows it",
+        "domain": "name by which clients will know the API",
+        "certificate": "PEM file of a TLS certificate with its chain, for that name",
+        "key": "PEM file of its key",
+        "acme": "instead: mail address for a certificate from a public authority (port 80 of the host must be reachable)",
+        "user": "who logs in; one who is not root needs sudo without a password (default root)",
+        "identity": "file of an Ed25519 ssh key without a passphrase (default ~/.ssh/id_ed25519)",
+        "host-key": "the host's 'ssh-ed25519 AAAA...' (default: the one in ~/.ssh/known_hosts)",
+        "wheels": "folder of wheels on the host, for one that reaches no package index",
+        "json": "one line of JSON, for programs",
+    },
+)
+def deploy(
+    c: Context,
+    host: str,
+    domain: str = "",
+    certificate: str = "",
+    key: str = "",
+    acme: str = "",
+    user: str = "root",
+    identity: str = "~/.ssh/id_ed25519",
+    host_key: str = "",
+    wheels: str = "",
+    json: bool = False,
+) -> None:
+    """Install or upgrade the API on a host: service, reverse proxy, TLS. The same again changes nothing."""
+    from support_tunnel.adapters.known_host import known_host_key
+    from support_tunnel.adapters.ssh_server import connect_server
+    from support_tunnel.adapters.wheel import build_wheel
+    from support_tunnel.flows.deploy_api import Release, deploy_api
+
+    if not _DOMAIN.fullmatch(domain):
+        raise UsageError("usage.domain", "--domain is a host name in lower case, such as support.example.org")
+    proof = _certificate(certificate, key, acme)
+    login = Secret(_read(identity, "--identity"))
+    pinned = host_key or known_host_key(host, Path("~/.ssh/known_hosts").expanduser())
+    wheel = build_wheel(paths.REPOSITORY)
+    release = Release(wheel.name, wheel.content, (paths.REPOSITORY / "requirements" / "api.txt").read_text())
+    with connect_server(host, user=user, private_key=login, host_key=pinned, timeout=30) as shell:
+        report = deploy_api(
+            shell,
+            paths.library(),
+            release,
+            host=host,
+            domain=domain,
+            certificate=proof,
+            pip_options=("--no-index", "--find-links", wheels) if wheels else (),
+        )
+    changed = [outcome.task for outcome in report.outcomes if outcome.status == "changed"]
+    token = f"ssh {user}@{host} {'' if user == 'root' else 'sudo '}support-tunnel-api token.create --name NAME"
+    if json:
+        emit({"url": f"https://{domain}", "release": release.digest, "changed": changed, "next": token})
+        return
+    line(f"url: https://{domain}")
+    line(f"release: {release.digest} ({len(changed)} of {len(report.outcomes)} steps changed something)")
+    line(f"first token: {token}")
+
+
+def _certificate(certificate: str, key: str, acme: str) -> Given | Acme:
+    from support_tunnel.flows.deploy_api import Acme, Given
+
+    if acme and not (certificate or key):
+        if not _MAIL.fullmatch(acme):
+            raise UsageError("usage.acme", "--acme is a mail address")
+        return Acme(acme)
+    if certificate and key and not acme:
+        return Given(_read(certificate, "--certificate"), Secret(_read(key, "--key")))
+    raise UsageError("usage.tls", "give either --certificate and --key, or --acme with a mail address")
+
+
+def _read(file: str, flag: str) -> str:
+    try:
+        return Path(file).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "this is not a text file"
+        raise UsageError("usage.file", f"{flag}: {file}: {reason}") from None
