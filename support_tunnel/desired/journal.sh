@@ -97,7 +97,7 @@ st_record_user() {
   for st_each in $(st_belongings "$2"); do
     st_is_absent "$st_each" || st_complain "$st_each is there already" || return
   done
-  st_new_entry "$2" && st_save_leftovers && st_commit "$1" user
+  st_new_entry "$2" && st_save_leftovers && st_orphans >"$st_journal/new/orphans" && st_commit "$1" user
 }
 
 st_save_leftovers() {
@@ -118,6 +118,16 @@ st_record_reload() { st_known "$1" reload || { st_new_entry systemd && st_commit
 
 # What useradd and its kin leave in /etc beside the database itself.
 st_leftovers='passwd- shadow- group- gshadow- subuid- subgid- .pwd.lock'
+
+# Where a session may leave files.
+st_litter='/tmp /var/tmp /dev/shm'
+
+# Files of no account, by device, inode and birth, some of which a new account may find itself the owner of. One that goes while we look is nobody's loss.
+st_orphans() {
+  for st_each in $st_litter; do
+    [ ! -d "$st_each" ] || find "$st_each" -xdev -mindepth 1 -nouser -exec stat -c '%d:%i:%W' -- '{}' + 2>/dev/null || :
+  done
+}
 
 # What a session may leave under the name of its account. Account names hold no blanks.
 st_belongings() { echo "/var/mail/$1 /var/spool/cron/crontabs/$1 /var/lib/systemd/linger/$1"; }

@@ -109,9 +109,14 @@ st_remove_user() {
   st_remove_group "$1"
 }
 
+# Not those that were there before the account was, left by another one of the same number.
 st_remove_files_of() {
-  for st_each in /tmp /var/tmp /dev/shm; do
-    [ ! -d "$st_each" ] || find "$st_each" -xdev -depth -mindepth 1 -user "$1" -exec rm -rf -- '{}' + || return
+  for st_each in $st_litter; do
+    [ ! -d "$st_each" ] || find "$st_each" -xdev -depth -mindepth 1 -user "$1" -exec sh -c '
+      orphans=$0
+      for file; do
+        { [ -s "$orphans" ] && grep -qxF -e "$(stat -c %d:%i:%W -- "$file")" -- "$orphans"; } || rm -rf -- "$file" || exit
+      done' "$st_at/orphans" '{}' + || return
   done
 }
 

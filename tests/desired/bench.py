@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -85,6 +86,17 @@ class Bench:
 
     def tree(self) -> Tree:
         return tree(self.root)
+
+
+def make_bench(base: Path, shell: str) -> Bench:
+    """A bench below an empty folder. No test can cut the power, so none waits for disks: `sync` succeeds at once."""
+    patient = base / "patient"
+    patient.mkdir(parents=True)
+    (patient / "sync").symlink_to("/bin/true")
+    bench = Bench(base, SHELLS[shell], path=f"{patient}:{os.environ['PATH']}")
+    bench.root.mkdir()
+    assert shutil.which(bench.shell[0]), f"{bench.shell[0]} is missing; ./test installs it"
+    return bench
 
 
 def tree(root: Path) -> Tree:

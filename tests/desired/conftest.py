@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.desired.bench import SHELLS, Bench
+from tests.desired.bench import SHELLS, Bench, make_bench
 
 
 @pytest.fixture(params=SHELLS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    made = Bench(tmp_path, SHELLS[request.param])
-    made.root.mkdir()
-    assert shutil.which(made.shell[0]), f"{made.shell[0]} is missing; ./test installs it"
-    return made
+    return make_bench(tmp_path, request.param)
 
 
 @pytest.fixture
 def dash(tmp_path: Path) -> Bench:
     """The same with dash only, for what does not depend on the shell."""
-    made = Bench(tmp_path, SHELLS["dash"])
-    made.root.mkdir()
-    return made
+    return make_bench(tmp_path, "dash")

@@ -63,13 +63,15 @@ def apply_with_ansible(
     host: SshHost | None = None,
     check: bool = False,
     inside: Sequence[str] = (),
+    scratch: Path | None = None,
     timeout: float = 280,
 ) -> Counts:
-    """Run ansible-playbook and count. `host` None: this machine; `inside` goes before the command line (a namespace).
+    """Run ansible-playbook and count. `host` None: this machine; `inside` goes before the command line (a namespace), and
+    `scratch` is a folder that is there too.
 
     Raises AssertionError with Ansible's output when a task fails or the host cannot be reached.
     """
-    with tempfile.TemporaryDirectory(prefix="oracle-") as name:
+    with tempfile.TemporaryDirectory(prefix="oracle-", dir=scratch) as name:
         folder = Path(name)
         (folder / "templates").symlink_to(templates.resolve())
         (folder / "ansible.cfg").touch()  # or one that lies about on this machine would be read

@@ -1,16 +1,16 @@
-"""Accounts, in a mount namespace of their own: /etc is an overlay there, so this machine's accounts are never touched."""
+"""`user` and `group`: made, kept, changed, and undone as if they had never been."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.desired.bench import Bench, statuses
+from tests.desired.bench import Bench, make_bench, statuses
+from tests.desired.killing import Killing, first_and_last
+from tests.desired.oracle import Counts, apply_with_ansible
+from tests.desired.private_accounts import Accounts, private_accounts
 
 pytestmark = pytest.mark.onebox
 
@@ -21,73 +21,18 @@ ROLE = """
 PLAIN = """
 - user: {name: "{{ name }}", comment: "it's $(a) person", shell: /bin/sh, groups: [games, "{{ extra }}"]}
 """
-# Processes too are in a namespace of their own: undo kills and deletes by uid, and the uid may be in use on this machine.
-ENTER = """
-set -e
-base=$1
-cd "$base"
-mkdir -p upper work home mail
-mount --make-rprivate /
-mount -t overlay over -o "lowerdir=/etc,upperdir=$base/upper,workdir=$base/work" /etc
-mount --bind home /home
-mount --bind mail /var/mail
-mount -t tmpfs ours /dev/shm
-mount -t tmpfs ours /var/tmp
-cd ..
-bench=$(dirname "$base")
-mount -t tmpfs ours /tmp
-mkdir -p "$bench"
-mount --no-canonicalize --bind . "$bench"
-cd "$bench"
-shift
-exec "$@"
-"""
-SNAPSHOT = """
-import hashlib, json, pathlib
-found = {}
-for root in ("/etc", "/home", "/var/mail"):
-    for path in sorted(pathlib.Path(root).rglob("*")):
-        about = path.lstat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
-        found[str(path)] = (about.st_mode, about.st_uid, about.st_gid, content)
-print(json.dumps(found))
-"""
-
-
-class Accounts:
-    """A bench whose shell has an /etc of its own, kept between runs."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.namespace = [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "sh",
-            "-c",
-            ENTER,
-            "enter",
-            str(bench.base / "accounts"),
-        ]
-        (bench.base / "accounts").mkdir()
-        self.bench.shell = [*self.namespace, *bench.shell]
-
-    def inside(self, *command: str) -> str:
-        return subprocess.run(
-            [*self.namespace, *command], capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-
-    def files(self) -> dict[str, list[object]]:
-        found: dict[str, list[object]] = json.loads(self.inside(sys.executable, "-c", SNAPSHOT))
-        return found
 
 
 @pytest.fixture
-def accounts(bench: Bench) -> Accounts:
-    return Accounts(bench)
+def accounts(bench: Bench) -> Iterator[Accounts]:
+    with private_accounts(bench) as made:
+        yield made
+
+
+@pytest.fixture
+def dash_accounts(dash: Bench) -> Iterator[Accounts]:
+    with private_accounts(dash) as made:
+        yield made
 
 
 VARIABLES = {"name": "st0a1b2c3d", "home": "/run/nowhere", "extra": "mail"}
@@ -147,6 +92,48 @@ def test_undo_keeps_what_others_changed_meanwhile(accounts: Accounts) -> None:
     assert "st0a1b2c3d" not in accounts.inside("cat", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
 
 
+ANSIBLES = """
+- group: {name: plain, gid: 4242}
+- group: {name: daemonic, system: true}
+- user: {name: st0a1b2c3d, group: daemonic, system: true, password: "*", comment: a session, home: /run/nowhere, create_home: false, shell: /bin/sh}
+- user: {name: alice, uid: 4243, comment: "it's $(a) person", shell: /bin/sh, groups: [games, plain], password: "$6$salt$x"}
+- user: {name: bob, groups: games, append: true}
+- user: {name: news, comment: changed, groups: [mail], append: true, create_home: false}
+- user: {name: irc, state: absent}
+- group: {name: src, state: absent}
+"""
+
+
+@pytest.mark.oracle
+def test_ansible_makes_the_same_accounts(tmp_path: Path) -> None:
+    ours, theirs = make_bench(tmp_path / "ours", "dash"), make_bench(tmp_path / "theirs", "dash")
+    for bench in (ours, theirs):
+        bench.role(ANSIBLES)
+    with private_accounts(ours) as our_accounts, private_accounts(theirs) as their_accounts:
+        assert statuses(ours.apply()) == ["changed"] * 8
+
+        def ansible() -> Counts:
+            roles, templates = theirs.base / "roles", theirs.base / "templates"
+            return apply_with_ansible(
+                roles, ["demo"], {}, templates=templates, inside=their_accounts.enter, scratch=theirs.base
+            )
+
+        assert ansible().changed == 8
+        assert in_effect(our_accounts) == in_effect(their_accounts)
+        assert statuses(ours.apply()) == ["ok"] * 8
+        assert ansible().changed == 0
+
+
+def in_effect(accounts: Accounts) -> dict[str, object]:
+    """The databases without the day of a password's last change, and the homes."""
+    databases: dict[str, object] = {}
+    for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid"):
+        entries = [line.split(":") for line in (accounts.view / "etc" / name).read_text().splitlines()]
+        databases[name] = sorted(entry[:2] + entry[3 if name == "shadow" else 2 :] for entry in entries)
+    homes = {name: about for name, about in accounts.files().items() if name.startswith(("home", "var/mail"))}
+    return {**databases, "homes": homes}
+
+
 def test_an_account_that_was_there_is_left_alone_with_undo(accounts: Accounts) -> None:
     accounts.inside("useradd", "-r", "st0a1b2c3d")
     before = accounts.files()
@@ -170,66 +157,80 @@ until [ "$(ls /tmp/mine.* 2>/dev/null | wc -l)" = 2 ]; do :; done
 "$@"
 status=$?
 ls /tmp/mine.* 2>/dev/null && exit 9
-for process in /proc/[0-9]*; do ! grep -q sleep "$process/comm" 2>/dev/null || exit 8; done
+# a zombie, which waits for its parent only, has no command line
+for process in /proc/[0-9]*; do ! grep -q ^sleep "$process/cmdline" 2>/dev/null || exit 8; done
 exit "$status"
 """
-    accounts.bench.shell = [
-        *accounts.namespace,
-        "sh",
-        "-c",
-        start,
-        "start",
-        *accounts.bench.shell[len(accounts.namespace) :],
-    ]
+    shell = accounts.bench.shell[len(accounts.enter) :]
+    accounts.bench.shell = [*accounts.enter, "sh", "-c", start, "start", *shell]
     accounts.bench.undo().raise_for_failure("host")
 
 
-TOOLS = ["mkdir", "mv", "cp", "chmod", "chown", "rm", "rmdir", "groupadd", "useradd", "userdel", "groupdel", "find"]
+def test_undo_spares_files_that_an_earlier_account_of_the_same_number_left(accounts: Accounts) -> None:
+    accounts.bench.role(ROLE)
+    accounts.bench.apply(VARIABLES, undo=True).raise_for_failure("host")
+    number = accounts.inside("id", "-u", "st0a1b2c3d").strip()
+    accounts.bench.undo().raise_for_failure("host")
+    accounts.inside(
+        "sh",
+        "-c",
+        'mkdir "/tmp/an orphan" && touch /dev/shm/orphan "/tmp/an orphan/file" && chown -R "$1" "/tmp/an orphan" /dev/shm/orphan',
+        "leave",
+        number,
+    )
+    accounts.bench.apply(VARIABLES, undo=True).raise_for_failure("host")
+    assert accounts.inside("id", "-u", "st0a1b2c3d").strip() == number
+    accounts.inside(
+        "setpriv",
+        f"--reuid={number}",
+        "--clear-groups",
+        "sh",
+        "-c",
+        'mkdir -p "/tmp/of the session/deep" && cd /var/tmp && touch "/tmp/an orphan/new" "/tmp/of the session/deep/file" -- -dash',
+    )
+    accounts.bench.undo().raise_for_failure("host")
+    left = accounts.inside(
+        "sh", "-c", 'find /tmp /var/tmp /dev/shm -xdev -user "$1" | sort', "left", number
+    ).splitlines()
+    assert [name.rpartition("/")[2] for name in left] == ["orphan", "an orphan", "file"]
 
 
-def test_undo_wherever_apply_or_undo_was_killed(dash: Bench) -> None:
-    accounts = Accounts(dash)
+CHANGES = ["mkdir", "mv", "cp", "chmod", "chown", "rm", "rmdir", "groupadd", "useradd", "userdel", "find"]
+
+
+def test_undo_wherever_apply_or_undo_was_killed(dash_accounts: Accounts) -> None:
+    dash = dash_accounts.bench
     dash.role(ROLE)
-    before = accounts.files()
-    shims, count = dash.base / "shims", dash.base / "count"
-    shims.mkdir()
-    for name in TOOLS:
-        real = next(
-            path for path in (Path("/usr/sbin") / name, Path("/bin") / name, Path("/usr/bin") / name) if path.exists()
-        )
-        (shims / name).write_text(f"""#!/bin/dash
-echo >> {count}
-[ "$(wc -l < {count})" != "$(cat {shims}/fatal)" ] || kill -KILL 0
-exec {real} "$@"
-""")
-        (shims / name).chmod(0o755)
-    dash.path = f"{shims}:{os.environ['PATH']}"
-    deaths = 0
-    while True:
-        count.write_text("")
-        (shims / "fatal").write_text(str(deaths + 1))
+    before = dash_accounts.files()
+    killing = Killing(dash, CHANGES)
+    dash.apply(VARIABLES, undo=True).raise_for_failure("host")
+    apply = killing.ran
+    dash.undo().raise_for_failure("host")
+    undo = killing.ran[len(apply) :]
+    # Every program's first and last turn: useradd and its kin cost too much to be killed at each.
+    numbers = first_and_last(apply) + [len(apply) + number for number in first_and_last(undo)]
+    assert {"useradd", "groupadd", "mv"} <= set(apply)
+    assert {"userdel", "find", "rm", "mv"} <= set(undo)
+    for number in numbers:
+        killing.before(number)
         applied = dash.apply(VARIABLES, undo=True)
         undone = dash.undo()  # counts on, so that later numbers fall into the undo
-        if applied.failed is None and undone.failed is None:
-            break
-        deaths += 1
-        (shims / "fatal").write_text("0")
+        assert applied.failed or undone.failed, f"change {number} did not come"
+        killing.nowhere()
         dash.undo().raise_for_failure("host")
-        assert accounts.files() == before, f"killed before change {deaths}"
-    assert deaths > 20
+        assert dash_accounts.files() == before, f"killed before change {number}"
 
 
 @pytest.mark.parametrize("half", ["passwd", "shadow", "group", "gshadow"])
-def test_undo_of_an_account_that_is_half_there(dash: Bench, half: str) -> None:
-    accounts = Accounts(dash)
-    dash.role(ROLE)
-    before = accounts.files()
-    dash.apply(VARIABLES, undo=True).raise_for_failure("host")
+def test_undo_of_an_account_that_is_half_there(dash_accounts: Accounts, half: str) -> None:
+    dash_accounts.bench.role(ROLE)
+    before = dash_accounts.files()
+    dash_accounts.bench.apply(VARIABLES, undo=True).raise_for_failure("host")
     # as a useradd or userdel that was killed between two files leaves it: gone from one, a lock of a dead process beside it
-    accounts.inside(
+    dash_accounts.inside(
         "sh",
         "-c",
         f"sed -i '/^st0a1b2c3d:/d' /etc/{half} && printf '999999999\\0' > /etc/{half}.lock && echo x > /etc/{half}+",
     )
-    dash.undo().raise_for_failure("host")
-    assert accounts.files() == before
+    dash_accounts.bench.undo().raise_for_failure("host")
+    assert dash_accounts.files() == before

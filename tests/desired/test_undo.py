@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from support_tunnel.core.errors import UsageError
 from support_tunnel.desired import undo_report, undo_script
 from tests.desired.bench import Bench, Tree, statuses
+from tests.desired.killing import Killing
 
 TASKS = """
 - file: {path: "{{ root }}/new/deep", state: directory, mode: "0750"}
@@ -31,8 +31,8 @@ HANDLERS = """
 """
 
 
-def furnish(bench: Bench) -> Tree:
-    bench.role(TASKS, handlers__main=HANDLERS)
+def furnish(bench: Bench, tasks: str = TASKS) -> Tree:
+    bench.role(tasks, handlers__main=HANDLERS)
     old = bench.root / "old"
     (old / "tree/in").mkdir(parents=True)
     (old / "tree/in/f").write_bytes(b"\0\xff")
@@ -55,7 +55,7 @@ def furnish(bench: Bench) -> Tree:
 
 
 def nothing_left(bench: Bench) -> bool:
-    return {path.name for path in bench.base.iterdir()} - {"shims", "count"} == {"host", "roles"}
+    return {path.name for path in bench.base.iterdir()} - {"shims", "patient"} == {"host", "roles"}
 
 
 def test_undo_puts_everything_back(bench: Bench) -> None:
@@ -110,6 +110,16 @@ def test_a_journal_that_is_a_link_is_refused(bench: Bench) -> None:
     assert bench.apply(undo=True).failed is not None
 
 
+def test_each_entry_is_on_disk_before_it_counts_and_before_its_change(dash: Bench) -> None:
+    furnish(dash)
+    killing = Killing(dash, ["sync", "mv"])
+    dash.apply(undo=True).raise_for_failure("host")
+    entries = len([path for path in dash.journal.iterdir() if path.name[0].isdigit()])
+    assert killing.ran.count("sync") >= 2 * entries > 0
+    # the journal itself appears, then: what is in the entry, its name, and only then the change
+    assert killing.ran[:4] == ["mv", "sync", "mv", "sync"]
+
+
 @pytest.mark.parametrize("folder", ["relative", "/", "/top", "/a/../b", "/a/", "/a\n/../b"])
 def test_only_a_plain_folder_can_be_a_journal(folder: str) -> None:
     with pytest.raises(UsageError):
@@ -125,61 +135,48 @@ def test_an_undo_that_stops_early_is_a_failure(dash: Bench) -> None:
     assert undo_report(type(done)(0, cut, "")).failed is not None
 
 
+EACH_KIND = """
+- file: {path: "{{ root }}/new/deep", state: directory, mode: "0750"}
+- file: {path: "{{ root }}/old", state: directory, mode: "0700"}
+- copy: {content: mine, dest: "{{ root }}/old/kept", mode: "0600"}
+  notify: Write again
+- file: {path: "{{ root }}/old/tree", state: absent}
+- file: {path: "{{ root }}/old/link", src: kept, state: link}
+"""
+"""One change of each kind that the journal knows of files; each costs two dozen programs, and each is killed before."""
 CHANGES = ["mkdir", "mv", "cp", "chmod", "chown", "rm", "ln", "rmdir"]
 
 
-def mine(bench: Bench) -> Path:
-    """Put programs on PATH that kill the whole run before the n-th change; the number is in `fatal`."""
-    shims = bench.base / "shims"
-    shims.mkdir(exist_ok=True)
-    for name in CHANGES:
-        shim = shims / name
-        shim.write_text(f"""#!/bin/dash
-echo >> {bench.base}/count
-[ "$(wc -l < {bench.base}/count)" != "$(/bin/cat {shims}/fatal)" ] || kill -KILL 0
-exec {"/bin/" + name if Path("/bin/" + name).exists() else "/usr/bin/" + name} "$@"
-""")
-        shim.chmod(0o755)
-    bench.path = f"{shims}:{os.environ['PATH']}"
-    return shims / "fatal"
-
-
 def test_undo_from_every_prefix_of_an_apply(dash: Bench) -> None:
-    before = furnish(dash)
-    fatal = mine(dash)
-    plan, count = dash.plan(undo=True), dash.base / "count"
-    deaths = 0
-    while True:
-        count.write_text("")
-        fatal.write_text(str(deaths + 1))
-        done = dash.run(plan.script)
-        if done.status == 0:
-            break
-        deaths += 1
-        assert plan.report(done).failed is not None
-        fatal.write_text("0")
+    before = furnish(dash, EACH_KIND)
+    killing, plan = Killing(dash, CHANGES), dash.plan(undo=True)
+    plan.report(dash.run(plan.script)).raise_for_failure("host")
+    changes = killing.counted
+    assert changes > 30
+    dash.undo().raise_for_failure("host")
+    for number in range(1, changes + 1):
+        killing.before(number)
+        assert plan.report(dash.run(plan.script)).failed is not None
+        killing.nowhere()
         dash.undo().raise_for_failure("host")
-        assert dash.tree() == before, f"killed before change {deaths}"
-        assert nothing_left(dash), f"killed before change {deaths}"
-    assert deaths > 60
+        assert dash.tree() == before, f"killed before change {number}"
+        assert nothing_left(dash), f"killed before change {number}"
 
 
 def test_undo_after_an_undo_that_was_killed_anywhere(dash: Bench) -> None:
-    before = furnish(dash)
-    fatal = mine(dash)
-    plan, count = dash.plan(undo=True), dash.base / "count"
-    deaths = 0
-    while True:
-        fatal.write_text("0")
-        dash.run(plan.script)
-        count.write_text("")
-        fatal.write_text(str(deaths + 1))
-        done = dash.run(undo_script(str(dash.journal)))
-        if done.status == 0:
-            break
-        deaths += 1
-        fatal.write_text("0")
-        dash.undo().raise_for_failure("host")
-        assert dash.tree() == before, f"killed before change {deaths}"
-        assert not dash.journal.exists()
-    assert deaths > 30
+    before = furnish(dash, EACH_KIND)
+    killing, plan, undo = Killing(dash, CHANGES), dash.plan(undo=True), undo_script(str(dash.journal))
+    dash.run(plan.script)
+    killing.nowhere()
+    undo_report(dash.run(undo)).raise_for_failure("host")
+    changes = killing.counted
+    assert changes > 15
+    for number in range(1, changes + 1):
+        killing.nowhere()
+        plan.report(dash.run(plan.script)).raise_for_failure("host")
+        killing.before(number)
+        assert undo_report(dash.run(undo)).failed is not None
+        killing.nowhere()
+        undo_report(dash.run(undo)).raise_for_failure("host")
+        assert dash.tree() == before, f"killed before change {number}"
+        assert nothing_left(dash), f"killed before change {number}"
