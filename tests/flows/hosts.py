@@ -16,7 +16,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.desired import probes, undo_script
 from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
 
-OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit files", "folder", "undo"}
+OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit files", "folder"}
 CUT = {"interface", "table", "session unit", "tunnel unit"}
 UNDONE = {"account", "unit files", "folder", "undo", *CUT}
 SWEPT = {"account", "unit files", "folder", "undo"}
@@ -89,9 +89,11 @@ class DeviceModel:
         if "systemd-run" in text and "keep" in text:
             return self._start_keeper(short, things, text)
         assert "st_step" in text, "the device does not know this script"
+        if f"\nst_journal={probes.undo_folder(names)}\n" in text:
+            things.add("undo")
         if self.breaks_off:
             self.breaks_off = False
-            things |= {"account", "folder", "undo", "tunnel unit"}
+            things |= {"account", "folder", "tunnel unit"}
             return reported(text, only=1)
         things |= OPENED
         return reported(text)
@@ -128,8 +130,10 @@ class ServerModel(FakeServerShell):
         super().__init__()
         self._keys = f"ssh\t{host_key}\nwireguard\t{wireguard}\n"
         self.breaks_off = False
+        self.on_script: Callable[[], None] = lambda: None
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        self.on_script()
         self.scripts.append(script)
         text = script.reveal()
         if text == probes.server_keys().reveal():

@@ -32,6 +32,7 @@ def pass_time(world: World, seconds: float) -> None:
 def session(make_world: Callable[..., World]) -> World:
     world = make_world(policy=True)
     world.connect()
+    pass_time(world, 10)  # the keeper is at work and has taken its bearings
     return world
 
 
@@ -41,6 +42,17 @@ def test_it_ends_when_the_time_is_over_and_not_before(session: World) -> None:
     assert running(session)
     session.turns.run()
     assert session.clock.monotonic() - started == pytest.approx(TTL, abs=10)
+    assert session.left_on_device() == []
+    assert OVER in reason(session)
+
+
+@pytest.mark.parametrize("alone", ["now", "monotonic", "boottime"])
+def test_each_of_three_clocks_ends_it_alone(session: World, monkeypatch: pytest.MonkeyPatch, alone: str) -> None:
+    started = session.clock.monotonic()
+    for name in {"now", "monotonic", "boottime"} - {alone}:
+        stopped = getattr(session.clock, name)()
+        monkeypatch.setattr(session.clock, name, lambda stopped=stopped: stopped)
+    session.turns.run(until=lambda: session.manual.monotonic() > started + TTL + 10)
     assert session.left_on_device() == []
     assert OVER in reason(session)
 

@@ -38,6 +38,7 @@ def test_connected_then_stopped_by_the_admin_leaves_nothing(world: World) -> Non
     assert admin.result.until == device.result.opened.until
     assert world.door.hops[world.tunnel].device_user == admin.result.user
     assert [entry.stage for entry in world.ledger.entries()] == ["connected"]
+    assert {"undo", "keeper"} < world.device.holds[world.tunnel[:8]]
     world.turns.start(world.stop_by_admin)
     world.turns.run()
     clean_and_closed(world)

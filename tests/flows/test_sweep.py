@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from support_tunnel.core.errors import CloudError
+from support_tunnel.core.errors import CloudError, WrongState
 from support_tunnel.core.ports import Server
 from tests.flows.turns import Job
 from tests.flows.world import PATIENCE, TTL, World
@@ -68,6 +68,20 @@ def test_an_unfinished_tunnel_is_ended_and_the_device_lets_go_at_once(world: Wor
     world.turns.run(device)
     assert world.left() == []
     assert world.mailbox_closed()
+
+
+def test_a_device_that_still_waits_for_the_answer_lets_go_at_once(world: World) -> None:
+    device, admin = world.turns.start(world.request), world.turns.start(world.answer)
+    world.server.on_script = lambda: world.turns.wait(lambda: False, 5)
+    world.turns.run(until=lambda: bool(world.cloud.servers()) and not admin.ready())
+    world.turns.kill(admin)
+    world.sweep()
+    before = world.clock.monotonic()
+    world.turns.run(device)
+    assert world.clock.monotonic() == before
+    assert isinstance(device.error, WrongState)
+    assert device.error.code == "tunnel.closed"
+    assert world.left() == []
 
 
 def test_a_tunnel_that_a_tool_works_on_is_kept(world: World) -> None:
