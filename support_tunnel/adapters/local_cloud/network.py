@@ -65,7 +65,10 @@ def connect(cloud: CloudLayout, node: NodeLayout, address: str, network: ipaddre
     processes.run(["ip", "netns", "add", node.id])
     processes.run(["ip", "link", "add", node.id, "type", "veth", "peer", "name", "eth0", "netns", node.id])
     processes.run(["ip", "link", "set", node.id, "master", cloud.bridge, "up"])
+    # Made from the address: neighbours of a node that had it a moment ago remember that one's for up to a minute.
+    hardware = ":".join(["02", "00", *(f"{octet:02x}" for octet in ipaddress.IPv4Address(address).packed)])
     inside = f"""link set lo up
+link set eth0 address {hardware}
 addr add {address}/{network.prefixlen} dev eth0
 link set eth0 up
 route add default via {gateway(network)}
