@@ -53,9 +53,16 @@ class AdminSettings:
         return Path(value).expanduser()
 
 
-def load_admin_settings(environ: Mapping[str, str], *, inventory: Path = INVENTORY, **flags: str) -> AdminSettings:
-    """Raises UsageError `config.*` naming the path of the value that is wrong."""
+def load_admin_settings(environ: Mapping[str, str], **flags: str) -> AdminSettings:
+    """Raises UsageError `config.*` naming the path of the value that is wrong.
+
+    SUPPORT_TUNNEL_INVENTORY names another inventory file than this checkout's; it has to be there.
+    """
     settings = AdminSettings()
+    named = environ.get("SUPPORT_TUNNEL_INVENTORY", "")
+    inventory = Path(named).expanduser() if named else INVENTORY
+    if named and not inventory.is_file():
+        raise UsageError("config.inventory", f"SUPPORT_TUNNEL_INVENTORY names {inventory}, and there is no such file")
     if inventory.exists():
         settings = _merged(settings, _section(inventory), f"{inventory.name}: support_tunnel")
     names = [known.name for known in fields(AdminSettings) if known.name != "clouds"]
