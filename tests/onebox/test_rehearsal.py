@@ -1,0 +1,38 @@
+"""`fab rehearse --json`, as ./demo runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.adapters import processes
+from support_tunnel.cli import paths
+
+pytestmark = pytest.mark.onebox
+
+CODE = re.compile(r"st1[02-9ac-hj-np-z]{8}", re.IGNORECASE)
+KEY = re.compile(r"PRIVATE KEY|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
+
+
+def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left() -> None:
+    fab = Path(sys.executable).with_name("fab")
+    ended = processes.run(["env", "-C", paths.REPOSITORY, fab, "rehearse", "--json"], timeout=200, accept=None)
+    assert ended.status == 0, ended.stderr
+    (line,) = ended.stdout.splitlines()
+    result = json.loads(line)
+    assert (result["device_changes"], result["leftovers"]) == ([], [])
+    assert 0 < result["answer_to_connected_seconds"] < result["total_seconds"]
+    assert all(step["name"] and step["seconds"] >= 0 for step in result["steps"])
+    assert len(result["steps"]) >= 10
+    assert sum(step["seconds"] for step in result["steps"]) <= result["total_seconds"] + 0.1
+    for secret in (CODE, KEY):
+        assert not secret.search(ended.stdout + ended.stderr)
+
+
+@pytest.mark.parametrize("text", ["st1qqqqqqqq", "ST1QPZRY9X8", "-----BEGIN OPENSSH PRIVATE KEY-----", "A" * 43 + "="])
+def test_a_secret_would_be_found(text: str) -> None:
+    assert any(secret.search(f"x {text} y") for secret in (CODE, KEY))
