@@ -13,10 +13,16 @@ __all__ = ["known_host_key"]
 def known_host_key(host: str, file: Path) -> str:
     """Return its `ssh-ed25519 AAAA...`. Raises UsageError `ssh.unknown`: nothing is trusted because it answers first."""
     found = processes.run(["ssh-keygen", "-F", host, "-f", file], accept=None).stdout
+    known, revoked = list[str](), set[str]()
     for line in found.splitlines():
         match line.split():
-            case [str(names), "ssh-ed25519", str(key), *_] if not names.startswith(("#", "@")):
-                return f"ssh-ed25519 {key}"
+            case ["@revoked", _, "ssh-ed25519", key, *_]:
+                revoked.add(key)
+            case [names, "ssh-ed25519", key, *_] if not names.startswith(("#", "@")):
+                known.append(key)
+    for key in known:
+        if key not in revoked:
+            return f"ssh-ed25519 {key}"
     raise UsageError(
         "ssh.unknown",
         f"{file} holds no ssh-ed25519 key of {host}",

@@ -57,7 +57,7 @@ def add_security(app: FastAPI) -> None:
             "token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The device's own token of this tunnel, or an admin's (`fab api.token create`).",
+                "description": "The device's own token of this tunnel, or an admin's (`fab api.token.create`).",
             }
         }
         return document

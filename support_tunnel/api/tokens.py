@@ -41,7 +41,7 @@ def create_token(store: TokenStore, *, name: str, rights: Iterable[str] = ADMIN,
 def revoke_token(store: TokenStore, *, name: str, clock: Clock) -> None:
     """Revoke at once, also for requests that are waiting. Raises UsageError `token.unknown`."""
     if not store.revoke_token(name, clock.now()):
-        raise UsageError("token.unknown", "no live token has that name", next_step="List them: `fab api.token list`.")
+        raise UsageError("token.unknown", "no live token has that name", next_step="List them: `fab api.token.list`.")
 
 
 def list_tokens(store: TokenStore) -> Sequence[AdminToken]:
