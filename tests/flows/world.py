@@ -27,7 +27,7 @@ from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish
 from support_tunnel.flows.device.request_and_connect import Connected, request_and_connect
 from support_tunnel.flows.library import Library
-from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.clock import START, ManualClock
 from support_tunnel.testing.fake_cloud import FakeCloud
 from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
@@ -41,7 +41,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TTL = 1200
 PATIENCE = 3600
 
-FOREIGN = ServerSpec(name="support-tunnel-12345678", user_data="", expires=None, tags={})  # type: ignore[arg-type]
+FOREIGN = ServerSpec(name="support-tunnel-12345678", user_data="", expires=START, tags={})
 """A server of somebody else that has our kind of name, and no tag."""
 
 
