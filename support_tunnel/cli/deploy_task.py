@@ -55,7 +55,7 @@ def deploy(
     from support_tunnel.adapters.known_host import known_host_key
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.adapters.wheel import build_wheel
-    from support_tunnel.flows.deploy_api import Release, deploy_api
+    from support_tunnel.flows.deploy_api import Release, api_variables, deploy_api
 
     if not _DOMAIN.fullmatch(domain):
         raise UsageError("usage.domain", "--domain is a host name in lower case, such as support.example.org")
@@ -64,16 +64,14 @@ def deploy(
     pinned = host_key or known_host_key(host, Path("~/.ssh/known_hosts").expanduser())
     wheel = build_wheel(paths.REPOSITORY)
     release = Release(wheel.name, wheel.content, (paths.REPOSITORY / "requirements" / "api.txt").read_text())
+    variables = api_variables(
+        release,
+        domain=domain,
+        certificate=proof,
+        pip_options=("--no-index", "--find-links", wheels) if wheels else (),
+    )
     with connect_server(host, user=user, private_key=login, host_key=pinned, timeout=30) as shell:
-        report = deploy_api(
-            shell,
-            paths.library(),
-            release,
-            host=host,
-            domain=domain,
-            certificate=proof,
-            pip_options=("--no-index", "--find-links", wheels) if wheels else (),
-        )
+        report = deploy_api(shell, paths.library(), variables, host=host)
     changed = [outcome.task for outcome in report.outcomes if outcome.status == "changed"]
     token = f"ssh {user}@{host} {'' if user == 'root' else 'sudo '}support-tunnel-api token.create --name NAME"
     if json:

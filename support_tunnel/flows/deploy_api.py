@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from support_tunnel.core.ports import Shell
@@ -12,7 +12,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.desired import Report
 from support_tunnel.flows.library import Library
 
-__all__ = ["Acme", "Given", "Release", "deploy_api"]
+__all__ = ["Acme", "Given", "Release", "api_variables", "deploy_api"]
 
 PATIENCE = 900.0
 """Seconds for packages and their installation on a small host."""
@@ -45,17 +45,15 @@ class Acme:
     email: str
 
 
-def deploy_api(
-    shell: Shell,
-    library: Library,
-    release: Release,
-    *,
-    host: str,
-    domain: str,
-    certificate: Given | Acme,
-    pip_options: Sequence[str] = (),
-) -> Report:
+def deploy_api(shell: Shell, library: Library, variables: Mapping[str, object], *, host: str) -> Report:
     """Apply the role `api`. Raises HostError `converge.failed` naming the task that failed."""
+    return library.converge(shell, ["api"], variables, host=host, timeout=PATIENCE)
+
+
+def api_variables(
+    release: Release, *, domain: str, certificate: Given | Acme, pip_options: Sequence[str] = ()
+) -> dict[str, object]:
+    """What the role is told; `pip_options` say where packages come from, if not from the index."""
     variables: dict[str, object] = {
         "api_domain": domain,
         "api_release": release.digest,
@@ -69,4 +67,4 @@ def deploy_api(
             variables |= {"api_certificate": chain, "api_key": key}
         case Acme(email):
             variables |= {"api_acme_email": email}
-    return library.converge(shell, ["api"], variables, host=host, timeout=PATIENCE)
+    return variables

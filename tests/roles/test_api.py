@@ -8,34 +8,24 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-from libcloud.compute.base import NodeAuthSSHKey
 
-from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.adapters.mailbox_http import HttpMailbox
-from support_tunnel.adapters.ssh_server import ServerShell, connect_server
 from support_tunnel.adapters.tls_pin import parse_fingerprint, pinned_context
-from support_tunnel.adapters.wheel import build_wheel
-from support_tunnel.api.certificate import ensure_certificate, fingerprint
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob
 from support_tunnel.core.secret import Secret
-from support_tunnel.core.ssh_key import new_keypair
-from support_tunnel.desired import Report
-from support_tunnel.flows.deploy_api import Given, Release, deploy_api
-from support_tunnel.flows.library import Library
-from support_tunnel.testing.scratch_cloud import scratch_cloud, start
-from tests.roles.hosts import ROLES, TEMPLATES, run
-from tests.roles.supplies import ROOT, debian_repository, wheelhouse
+from support_tunnel.testing.scratch_cloud import scratch_cloud
+from tests.roles.api_host import DOMAIN, Host, make_api_host
+from tests.roles.hosts import run
+from tests.roles.supplies import ROOT
 
 pytestmark = pytest.mark.onebox
 
-DOMAIN = "support.example.org"
 MOST_EXPOSED = 2.0
 """Of 10, by `systemd-analyze security`, which calls up to 2 OK."""
 
@@ -47,67 +37,11 @@ print(web.urlopen(request, context=context, timeout=20).read().decode())
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    shell: ServerShell
-    url: str
-    pin: str
-    release: Release
-    certificate: Given
-    wheels: Path
-    ssh_key: Secret[str]
-    host_key: str
-
-    def deploy(self, release: Release | None = None) -> Report:
-        return deploy_api(
-            self.shell,
-            Library(ROLES, TEMPLATES),
-            release or self.release,
-            host="node",
-            domain=DOMAIN,
-            certificate=self.certificate,
-            pip_options=("--no-index", "--find-links", str(self.wheels)),
-        )
-
-    def face(self, *, token: str = "", claim: Secret[bytes] | None = None) -> HttpMailbox:
-        admin = Secret(token) if token else None
-        return HttpMailbox(
-            self.url, clock=SystemClock(), fingerprint=self.pin, admin_token=admin, claim=claim, patience=30
-        )
-
-    def new_token(self, name: str, rights: str = "answer,list") -> str:
-        made = run(self.shell, f"support-tunnel-api token.create --name {name} --rights {rights}")  # fixed words
-        assert made.status == 0, made.stderr
-        return made.stdout.strip()
-
-    def look(self, script: str) -> str:
-        seen = run(self.shell, script)
-        assert seen.status == 0, seen.stdout + seen.stderr
-        return seen.stdout
-
-
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    folder = tmp_path_factory.mktemp("api")
-    file = ensure_certificate(folder, [DOMAIN], SystemClock())
-    key, _, chain = file.read_text().partition("-----BEGIN CERTIFICATE-----")
-    wheel = build_wheel(ROOT)
-    release = Release(wheel.name, wheel.content, (ROOT / "requirements" / "api.txt").read_text())
-    debs, wheels = debian_repository(), wheelhouse()
-    private, public = new_keypair("operator")
-    with scratch_cloud() as driver:
-        node = start(driver, "api", "debian-13", auth=NodeAuthSSHKey(public), ex_bind_ro=[debs, wheels])
-        address = node.public_ips[0]
-        with connect_server(
-            address, user="root", private_key=private, host_key=node.extra["host_key"], timeout=60
-        ) as shell:
-            run(shell, f"echo 'deb [trusted=yes] file:{debs} ./' >/etc/apt/sources.list")
-            given = Given("-----BEGIN CERTIFICATE-----" + chain, Secret(key))
-            made = Host(
-                shell, f"https://{address}", fingerprint(file), release, given, wheels, private, node.extra["host_key"]
-            )
-            assert made.deploy().changed
-            yield made
+    with scratch_cloud() as driver, make_api_host(driver, tmp_path_factory.mktemp("api")) as made:
+        assert made.deploy().changed
+        yield made
 
 
 @pytest.fixture
