@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-import yaml
-
 from support_tunnel.cli import paths
 from support_tunnel.core.errors import UsageError
 
@@ -72,6 +70,8 @@ def load_admin_settings(environ: Mapping[str, str], **flags: str) -> AdminSettin
 
 
 def _section(inventory: Path) -> Mapping[str, object]:
+    import yaml
+
     try:
         document = yaml.safe_load(inventory.read_text())
     except yaml.YAMLError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from support_tunnel.flows.library import Library
+if TYPE_CHECKING:
+    from support_tunnel.flows.library import Library
 
 __all__ = ["DEVICE_CONFIG", "DEVICE_LOG", "DEVICE_POLICY", "DEVICE_STATE", "DEVICE_VAULT", "REPOSITORY", "library"]
 
@@ -19,4 +20,6 @@ DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")
 
 
 def library() -> Library:
+    from support_tunnel.flows.library import Library  # jinja2 and yaml: too slow for `fab --list`
+
     return Library(roles=REPOSITORY / "roles", templates=REPOSITORY / "templates")
