@@ -145,6 +145,7 @@ def _environment(folder: Path, roles: Path) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
         "ANSIBLE_ROLES_PATH": str(roles.resolve()),
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_PIPELINING": "1",  # halves the time of every task
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
         "ANSIBLE_SSH_ARGS": "",
         "LC_ALL": "C.UTF-8",
