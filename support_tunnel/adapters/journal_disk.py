@@ -7,17 +7,20 @@ we neither, can add a line that verifies.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from support_tunnel.adapters.private_files import PrivateFolder
-from support_tunnel.core.audit import AuditLog
-from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Clock, Vault
+from support_tunnel.core.audit import AuditLog, LogBroken, entries, verify
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.names import TunnelId, parse_tunnel_id
+from support_tunnel.core.ports import Clock, LoggedSession, Vault
 
 __all__ = ["DiskJournal"]
 
 _STATE = "audit"
+_FILE = re.compile(r"([0-9a-f]{8})\.jsonl")
 
 
 class DiskJournal:
@@ -48,9 +51,29 @@ class DiskJournal:
     def head(self, tunnel: TunnelId) -> str:
         return self._log(tunnel).head
 
+    def sessions(self) -> Sequence[LoggedSession]:
+        files = [found[1] for name in self._folder.names() if (found := _FILE.fullmatch(name))]
+        return [_told(short, self._folder.read(f"{short}.jsonl") or b"") for short in files]
+
     def _log(self, tunnel: TunnelId) -> AuditLog:
         stored = self._vault.get(tunnel, _STATE)
         if stored is not None:
             return AuditLog.load(stored)
         log, _ = AuditLog.start(tunnel)
         return log
+
+
+def _told(short: str, log: bytes) -> LoggedSession:
+    """The first line names the tunnel, and the chain begins with that name: a log under a false one does not hold."""
+    told = entries(log)
+    try:
+        tunnel = parse_tunnel_id(str(told[0].data.get("tunnel", ""))) if told else None
+    except UsageError:
+        tunnel = None
+    if tunnel is None or tunnel[:8] != short:
+        return LoggedSession(short, None, told, "log.line")
+    try:
+        verify(log, tunnel)
+    except LogBroken as broken:
+        return LoggedSession(short, tunnel, told, broken.code)
+    return LoggedSession(short, tunnel, told, "")

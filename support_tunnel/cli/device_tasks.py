@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +12,10 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.device_lists import detail_all_tunnels, list_all_tunnels, list_running_tunnels
 from support_tunnel.cli.output import emit, line, shows_pictures, stdout_is_journal
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import UsageError, WrongState
+from support_tunnel.core.names import TunnelId
 
 __all__ = ["namespace"]
 
@@ -123,19 +126,19 @@ def status(c: Context, json: bool = False) -> None:
         sys.stderr.write("End it at any moment: inv stop\n")
 
 
-@verb(flags={"json": _JSON})
-def stop(c: Context, json: bool = False) -> None:
+@verb(flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
+def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     """End every session and request on this device at once. Works offline."""
     from support_tunnel.cli.wiring_device import device_ports
     from support_tunnel.flows.device.clean_up import known_tunnels
     from support_tunnel.flows.device.end_session import stop_session
 
     ports = device_ports()
-    tunnels = known_tunnels(ports)
-    for tunnel in tunnels:
-        stop_session(ports, tunnel, "the owner ended it")
+    tunnels = _chosen(tunnel, known_tunnels(ports)) if tunnel else known_tunnels(ports)
+    for one in tunnels:
+        stop_session(ports, one, "the owner ended it")
     if json:
-        emit({"stopped": [str(tunnel) for tunnel in tunnels]})
+        emit({"stopped": [str(one) for one in tunnels]})
     else:
         line(f"closed: ended {len(tunnels)}" if tunnels else "closed: there was nothing to end")
 
@@ -153,6 +156,21 @@ def gc(c: Context, json: bool = False) -> None:
         line(f"ended {len(ended)} orphaned" if ended else "nothing to clean up")
 
 
+def _chosen(given: str, known: list[TunnelId]) -> list[TunnelId]:
+    """The first 8 digits decide: every name on the device is made of them."""
+    wanted = given.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{8,32}", wanted):
+        raise UsageError("tunnel.id", "a tunnel is named by its id of 32 hex digits, or the first 8 or more of it")
+    found = [one for one in known if one.startswith(wanted[:8])]
+    if not found:
+        raise WrongState(
+            "tunnel.unknown",
+            f"there is no request or session {wanted[:8]} on this device",
+            next_step="See what there is with `inv status`.",
+        )
+    return found
+
+
 def _within(flag: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise UsageError("usage.range", f"--{flag} is from {least} to {most} minutes")
@@ -164,4 +182,12 @@ def _local(when: datetime) -> str:
 
 def namespace() -> Collection:
     """The collection that tasks.py names."""
-    return Collection(request_and_connect_tunnel, status, stop, gc)
+    return Collection(
+        request_and_connect_tunnel,
+        status,
+        stop,
+        gc,
+        list_all_tunnels,
+        list_running_tunnels,
+        detail_all_tunnels,
+    )

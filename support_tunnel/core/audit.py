@@ -11,8 +11,8 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, cast
 
 from support_tunnel.core.errors import MessageError, SupportTunnelError, UsageError
 from support_tunnel.core.names import TunnelId
@@ -22,7 +22,7 @@ from support_tunnel.core.st1.entropy import SYSTEM, Entropy
 from support_tunnel.core.st1.payloads import to_seconds
 from support_tunnel.core.st1.schedule import expand, labelled_hash, lp
 
-__all__ = ["AuditLog", "LogBroken", "Value", "Verified", "start_of", "verify"]
+__all__ = ["AuditLog", "Entry", "LogBroken", "Value", "Verified", "entries", "start_of", "verify"]
 
 Value = str | int | bool
 _WORD: Final = re.compile(r"[a-z][a-z0-9 ._-]{0,63}")
@@ -142,6 +142,28 @@ def _check(content: Mapping[str, object]) -> None:
         for key, value in data.items()
     ):
         raise fields.wrong("data", "an object of texts, whole numbers and booleans")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line as it stands there; whether it may be believed is what `verify` says."""
+
+    when: datetime
+    event: str
+    data: Mapping[str, Value]
+
+
+def entries(log: bytes) -> tuple[Entry, ...]:
+    """Read the lines, up to the first that is none."""
+    found = []
+    for number, line in enumerate(log.split(b"\n")[:-1], start=1):
+        try:
+            content, _, _ = _read(line, number)
+        except LogBroken:
+            break
+        when = datetime.fromtimestamp(fields.integer(content["time"], "time", low=0, high=fields.LATEST), UTC)
+        found.append(Entry(when, str(content["event"]), cast("Mapping[str, Value]", content["data"])))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final, Generic, TypeVar
 
 from support_tunnel.core.errors import WrongState
 
-__all__ = ["ADMIN_MOVES", "DEVICE_MOVES", "AdminState", "DeviceState", "Lifecycle"]
+__all__ = ["ADMIN_MOVES", "DEVICE_MOVES", "AdminState", "DeviceState", "Lifecycle", "Number"]
 
 
 class DeviceState(StrEnum):
@@ -26,6 +26,17 @@ class AdminState(StrEnum):
     READY = "ready"
     CONNECTED = "connected"
     STOPPED = "stopped"
+
+
+class Number(IntEnum):
+    """How far a tunnel got, in the numbers that programs know from the first support-tunnel; they only rise."""
+
+    PENDING = 10
+    STARTED = 20
+    RUNNING = 30
+    CONNECTED = 40
+    COMPLETED = 50
+    TIMEDOUT = 60
 
 
 S = TypeVar("S", bound=StrEnum)

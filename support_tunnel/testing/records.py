@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
+from support_tunnel.core.audit import Entry
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import LedgerEntry, Met
+from support_tunnel.core.ports import Clock, LedgerEntry, LoggedSession, Met
+from support_tunnel.testing.clock import ManualClock
 
 __all__ = ["FolderVault", "MemoryAcquaintances", "MemoryJournal", "MemoryLedger"]
 
@@ -43,10 +45,13 @@ class FolderVault(TmpfsVault):
 class MemoryJournal:
     """`ports.Journal`: a hash chain without the MACs of the real one; `lines` keeps what was written."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or ManualClock()
+        self._entries: dict[TunnelId, list[Entry]] = {}
         self.lines: dict[TunnelId, list[str]] = {}
 
     def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> str:
+        self._entries.setdefault(tunnel, []).append(Entry(self._clock.now(), event, dict(data)))
         self.lines.setdefault(tunnel, []).append(json.dumps([event, dict(data)], sort_keys=True))
         return self.head(tunnel)
 
@@ -55,6 +60,9 @@ class MemoryJournal:
         for line in self.lines.get(tunnel, []):
             head = hashlib.sha256((head + line).encode()).hexdigest()
         return head
+
+    def sessions(self) -> Sequence[LoggedSession]:
+        return [LoggedSession(tunnel[:8], tunnel, tuple(told), "") for tunnel, told in self._entries.items()]
 
 
 class MemoryAcquaintances:

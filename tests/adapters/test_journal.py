@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,37 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, journal: DiskJourna
     with pytest.raises(OSError, match="symbolic"):
         journal.append(TUNNEL, "requested", {})
     assert target.read_text() == "kept"
+
+
+def test_every_session_is_read_back_and_checked(tmp_path: Path, journal: DiskJournal) -> None:
+    assert journal.sessions() == []
+    journal.append(TUNNEL, "requested", {"tunnel": TUNNEL})
+    journal.append(TUNNEL, "ended", {"reason": "x"})
+    (told,) = journal.sessions()
+    assert (told.short, told.tunnel, told.broken) == (TUNNEL[:8], TUNNEL, "")
+    assert [entry.event for entry in told.entries] == ["requested", "ended"]
+    (tmp_path / "log" / "notes.txt").touch()
+    assert len(journal.sessions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda log: log.replace(b"yes", b"no!", 1), "log.chain"),
+        (lambda log: log.split(b"\n", 1)[1], "log.line"),  # the first line names the tunnel
+        (lambda log: log.replace(TUNNEL.encode(), (TUNNEL[:8] + "0" * 24).encode(), 1), "log.chain"),
+        (lambda log: log.replace(TUNNEL.encode(), b"f" * 32, 1), "log.line"),
+        (lambda log: log[:-5], "log.line"),
+        (lambda log: b"", "log.line"),
+        (lambda log: b"\xff\x00", "log.line"),
+    ],
+)
+def test_what_does_not_hold_is_said(
+    tmp_path: Path, journal: DiskJournal, edit: Callable[[bytes], bytes], problem: str
+) -> None:
+    journal.append(TUNNEL, "requested", {"tunnel": TUNNEL})
+    journal.append(TUNNEL, "consented", {"said": "yes"})
+    journal.append(TUNNEL, "ended", {})
+    written(tmp_path).write_bytes(edit(written(tmp_path).read_bytes()))
+    (told,) = journal.sessions()
+    assert told.broken == problem

@@ -75,7 +75,7 @@ class World:
         self.ledger = DiskLedger(folder / "ledger")
         self.admin_vault = TmpfsVault(folder / "admin-vault")
         self.device_vault = TmpfsVault(folder / "device-vault")
-        self.journal = MemoryJournal()
+        self.journal = MemoryJournal(self.clock)
         self.acquaintances = MemoryAcquaintances()
         self.prompt = ScriptedPrompt()
         self.notes = RecordedProgress()

@@ -100,7 +100,7 @@ def test_the_log_holds_and_tells_the_whole_story(session: Session) -> None:
     assert verified.count == len(lines)
     assert [line["event"] for line in lines] == ["requested", "consented", "opened", "ended"]
     requested, consented, opened, ended = (line["data"] for line in lines)
-    assert requested == {"scope": "shell", "ttl": 300}
+    assert requested == {"scope": "shell", "ttl": 300, "tunnel": session.live.tunnel}
     assert {key: consented[key] for key in ("how", "admin", "scope")} == {
         "how": "policy",
         "admin": "Rehearsal admin",

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from support_tunnel.core.names import TunnelId
 
-__all__ = ["Acquaintances", "Journal", "Met"]
+if TYPE_CHECKING:
+    from support_tunnel.core.audit import Entry
+
+__all__ = ["Acquaintances", "Journal", "LoggedSession", "Met"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSession:
+    """What the log of one session says. `broken` is the code of what does not hold (`log.chain`); empty when all does."""
+
+    short: str
+    tunnel: TunnelId | None
+    """As its first line says; None when that cannot be read."""
+    entries: tuple[Entry, ...]
+    broken: str
 
 
 class Journal(Protocol):
@@ -21,6 +35,10 @@ class Journal(Protocol):
 
     def head(self, tunnel: TunnelId) -> str:
         """Head of the chain, 64 hex digits."""
+        ...
+
+    def sessions(self) -> Sequence[LoggedSession]:
+        """Every session that was ever logged here and whose file is still there, read back and checked."""
         ...
 
 

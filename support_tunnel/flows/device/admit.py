@@ -9,13 +9,15 @@ from support_tunnel.core.states import DeviceState
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Requested
 
-__all__ = ["admit", "await_answer"]
+__all__ = ["NOBODY_CAME", "admit", "await_answer"]
 
 LONGEST_POLL = 25.0
 """Seconds one look into the mailbox may wait; below the idle limit of common proxies."""
 
 OWNER_PATIENCE = 600.0
 """Seconds the owner has to answer a question (05, test 26)."""
+
+NOBODY_CAME = "nobody answered the request in time"
 
 
 def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
@@ -39,7 +41,7 @@ def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
                 ports.progress.note("Somebody without the code tried to answer; nothing was opened.")
     raise ConsentRefused(
         "request.timeout",
-        "nobody answered the request in time",
+        NOBODY_CAME,
         next_step="Ask again: `inv request-and-connect-tunnel`.",
     )
 

@@ -14,12 +14,14 @@ from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_channel, load_record, save_channel
 
-__all__ = ["keep"]
+__all__ = ["TIME_OVER", "keep"]
 
 LOOK = 5.0
 """Longest seconds between two looks at the clocks: a suspended machine that wakes late still ends within this."""
 
 SIGN_OF_LIFE = 30.0
+
+TIME_OVER = "the time you allowed is over"
 
 
 def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
@@ -38,7 +40,7 @@ def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
             (record.until - ports.clock.now()).total_seconds(),
         )
         if left <= 0:
-            return "the time you allowed is over"
+            return TIME_OVER
         for blob in _look(ports, tunnel, mailbox, after=seen, wait=min(LOOK, left)):
             seen = blob.number
             if blob.slot == "control-admin" and _is_stop(channel, blob.data):

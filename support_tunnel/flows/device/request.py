@@ -74,7 +74,7 @@ def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
     )
     # Written before the API hears of it: a killed tool leaves enough to withdraw the request.
     save_record(ports.vault, code.tunnel, record)
-    ports.journal.append(code.tunnel, "requested", {"scope": wish.scope.level, "ttl": wish.ttl})
+    ports.journal.append(code.tunnel, "requested", {"scope": wish.scope.level, "ttl": wish.ttl, "tunnel": code.tunnel})
     mailbox = ports.mailbox_for(record.device_token)
     mailbox.open(code.tunnel, offer.message, claim=code.claim, ttl=wish.patience + wish.ttl)
     return Requested(code, offer, mailbox, record, wireguard_private, host_private)
