@@ -11,6 +11,7 @@ from invoke.context import Context
 
 from support_tunnel.cli import api_tasks, key_tasks
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.converge_task import converge
 from support_tunnel.cli.output import emit, line, table
 from support_tunnel.cli.rehearse_task import rehearse
 from support_tunnel.core.errors import SupportTunnelError, UsageError
@@ -217,7 +218,7 @@ def _local(when: datetime) -> str:
 
 def namespace() -> Collection:
     """The collection that fabfile.py names."""
-    collection = Collection(create_tunnel_server, list_, connect, command, stop, sweep, rehearse)
+    collection = Collection(create_tunnel_server, list_, connect, command, stop, sweep, rehearse, converge)
     collection.add_collection(api_tasks.namespace(), name="api")
     collection.add_collection(key_tasks.namespace(), name="key")
     return collection

@@ -22,7 +22,7 @@ from invoke.tasks import Task, task
 
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
-__all__ = ["boundary", "verb"]
+__all__ = ["INTERRUPTED", "boundary", "verb"]
 
 INTERRUPTED = 130
 

@@ -1,0 +1,83 @@
+"""Apply roles to many hosts. Everything is compiled before the first host hears of it: a mistake in a role stops all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.ports import Shell
+from support_tunnel.desired import Plan, Report, compile_roles
+from support_tunnel.flows.library import Library
+
+__all__ = ["AtOnce", "Outcome", "Target", "converge"]
+
+PATIENCE = 900.0
+"""Seconds for one host, packages included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    name: str
+    variables: Mapping[str, object]
+    connect: Callable[[], AbstractContextManager[Shell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one host: a report, or why there is none."""
+
+    host: str
+    report: Report | None = None
+    error: SupportTunnelError | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.report is None or self.report.failed is not None
+
+    @property
+    def changed(self) -> bool:
+        return self.report is not None and self.report.changed
+
+
+Job = tuple[Target, Plan]
+
+
+class AtOnce(Protocol):
+    """Runs `work` on all jobs, several at a time, and yields the outcomes as they come."""
+
+    def __call__(self, work: Callable[[Job], Outcome], items: Sequence[Job]) -> Iterator[Outcome]: ...
+
+
+def converge(
+    targets: Sequence[Target],
+    roles: Sequence[str],
+    library: Library,
+    *,
+    at_once: AtOnce,
+    check: bool = False,
+    diff: bool = False,
+) -> Iterator[Outcome]:
+    """Yield one outcome a host; a host that fails keeps no other from being done.
+
+    Raises UsageError `role.*` before anything is sent.
+    """
+    jobs = [
+        (
+            target,
+            compile_roles(library.roles, roles, target.variables, templates=library.templates, check=check, diff=diff),
+        )
+        for target in targets
+    ]
+    return at_once(_one, jobs)
+
+
+def _one(job: Job) -> Outcome:
+    target, plan = job
+    try:
+        with target.connect() as shell:
+            return Outcome(target.name, plan.report(shell.run_script(plan.script, timeout=PATIENCE)))
+    except SupportTunnelError as error:
+        return Outcome(target.name, error=error)
