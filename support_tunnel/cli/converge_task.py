@@ -69,7 +69,8 @@ def converge(
     runner = functools.partial(at_once, forks=forks)
     outcomes = flow.converge(targets, roles, paths.library(), at_once=runner, check=check, diff=diff)
     progress = progress_for(sys.stderr)
-    progress.step(f"{'checking' if check else 'converging'} {len(targets)} hosts")
+    many = f"{len(targets)} host{'s' if len(targets) > 1 else ''}"
+    progress.step(f"{'checking' if check else 'converging'} {many}")
     done: list[Outcome] = []
     try:
         for outcome in outcomes:

@@ -31,7 +31,7 @@ HONOURED = frozenset(
     }
 )
 SSH_KEY = "~/.ssh/id_ed25519"
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds until a host that does not answer counts as unreachable."""
 
 

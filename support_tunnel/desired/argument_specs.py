@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from support_tunnel.core.errors import UsageError
 from support_tunnel.desired.filters import FALSE_WORDS, TRUE_WORDS
+from support_tunnel.desired.place import Place
 from support_tunnel.desired.role import Role
 from support_tunnel.desired.source import Block
 from support_tunnel.desired.templating import Scope
@@ -48,7 +50,7 @@ def check_variables(role: Role, scope: Scope) -> None:
         found = scope.variables.get(name)
         if found is None:
             if option.get("required"):
-                raise option.place.wrong("role.variable", f"role '{role.name}' needs the variable '{name}'")
+                raise _wrong(option.place, f"role '{role.name}' needs the variable '{name}'")
             continue
         _check(name, scope.value(found), option)
 
@@ -61,6 +63,12 @@ def hidden_values(role: Role, scope: Scope) -> Iterator[str]:
             value = scope.value(found)
             if isinstance(value, str) and value:
                 yield value
+
+
+def _wrong(place: Place, words: str) -> UsageError:
+    """The place is where the variable is described; what is to be changed is the value that was given."""
+    step = "Set it where it comes from (group_vars, host_vars or the program)."
+    return UsageError("role.variable", f"{place}: {words}", next_step=step)
 
 
 def _options(options: Block) -> Iterator[tuple[str, Block]]:
@@ -80,18 +88,18 @@ def _check(name: str, value: Any, option: Block) -> None:
     kind = option.get("type", "str")
     if value is None:
         if option.get("required"):
-            raise option.place.wrong("role.variable", f"'{name}' is required and is null")
+            raise _wrong(option.place, f"'{name}' is required and is null")
         return
     if not TYPES[kind](value):
-        raise option.place.wrong("role.variable", f"'{name}' must be of type {kind}")
+        raise _wrong(option.place, f"'{name}' must be of type {kind}")
     choices = option.get("choices")
     values = value if isinstance(value, list) else [value]
     if choices is not None and any(item not in choices for item in values):
-        raise option.place.wrong("role.variable", f"'{name}' must be one of {', '.join(map(str, choices))}")
+        raise _wrong(option.place, f"'{name}' must be one of {', '.join(map(str, choices))}")
     if kind == "list" and "elements" in option:
         for number, item in enumerate(value):
             if not TYPES[option["elements"]](item):
-                raise option.place.wrong("role.variable", f"'{name}[{number}]' must be of type {option['elements']}")
+                raise _wrong(option.place, f"'{name}[{number}]' must be of type {option['elements']}")
     inner = option.get("options")
     if isinstance(inner, Block):
         for item in values:
@@ -103,10 +111,10 @@ def _check_inside(name: str, value: dict[str, Any], options: Block) -> None:
     known = dict(_options(options))
     for key in value:
         if key not in known:
-            raise options.place.wrong("role.variable", f"'{name}.{key}' is not a known option")
+            raise _wrong(options.place, f"'{name}.{key}' is not a known option")
     for key, option in known.items():
         if key not in value:
             if option.get("required"):
-                raise option.place.wrong("role.variable", f"'{name}.{key}' is required")
+                raise _wrong(option.place, f"'{name}.{key}' is required")
             continue
         _check(f"{name}.{key}", value[key], option)
