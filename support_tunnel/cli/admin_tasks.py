@@ -28,11 +28,21 @@ _ID = "tunnel id, or the first digits of it"
         "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
         "tunnel-id": "checked against the code when given",
         "minutes": "stay at most this long (default: all that the owner offers)",
+        "allow-classical": "accept a device without ML-KEM",
+        "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
+        "allow-skew": "accept a device whose clock is more than a day off",
         "json": _JSON,
     },
 )
 def create_tunnel_server(
-    c: Context, preshared_key: str = "", tunnel_id: str = "", minutes: int = 0, json: bool = False
+    c: Context,
+    preshared_key: str = "",
+    tunnel_id: str = "",
+    minutes: int = 0,
+    allow_classical: bool = False,
+    allow_classical_ssh: bool = False,
+    allow_skew: bool = False,
+    json: bool = False,
 ) -> None:
     """Answer an owner's code: launch a server for this one tunnel, and connect once the owner has said yes."""
     from support_tunnel.adapters.terminal import TerminalPrompt
@@ -41,6 +51,7 @@ def create_tunnel_server(
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.core.names import parse_tunnel_id
     from support_tunnel.flows.admin.create_server import create_server
+    from support_tunnel.flows.admin.ports import AcceptedRisks
 
     settings = load_admin_settings(os.environ)
     code = owners_code(preshared_key, refuse_argv=settings.refuse_code_on_argv, prompt=TerminalPrompt())
@@ -52,7 +63,8 @@ def create_tunnel_server(
         )
     if minutes < 0:
         raise UsageError("usage.range", "--minutes is a positive number")
-    ports = admin_ports(settings)
+    accepted = AcceptedRisks(classical=allow_classical, skew=allow_skew)
+    ports = admin_ports(settings, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
 
     def read_aloud(digits: str) -> None:
         ports.progress.note(f"Read these digits to the owner: {digits[:3]} {digits[3:]}")

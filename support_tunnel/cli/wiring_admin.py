@@ -15,12 +15,18 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import Mailbox, Progress
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import KeySigner, Signer
-from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.ports import AcceptedRisks, AdminPorts
 
 __all__ = ["admin_ports"]
 
 
-def admin_ports(settings: AdminSettings, *, progress: Progress | None = None) -> AdminPorts:
+def admin_ports(
+    settings: AdminSettings,
+    *,
+    progress: Progress | None = None,
+    accepted: AcceptedRisks | None = None,
+    allow_classical_ssh: bool = False,
+) -> AdminPorts:
     """Nothing is contacted here; each port reaches out when it is called."""
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
@@ -67,14 +73,15 @@ def admin_ports(settings: AdminSettings, *, progress: Progress | None = None) ->
         mailbox_for=mailbox_for,
         clouds={name: wrapped("cloud", LibcloudCloud(name, of, clock)) for name, of in settings.clouds.items()},
         cloud=_known(settings),
-        connector=wrapped("connector", SshConnector(clock)),
-        door=wrapped("door", SshDoor(vault)),
+        connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
+        door=wrapped("door", SshDoor(vault, allow_classical=allow_classical_ssh)),
         ledger=wrapped("ledger", DiskLedger(settings.path(settings.state) / "ledger")),
         vault=wrapped("vault", vault),
         progress=progress or progress_for(sys.stderr),
         library=paths.library(),
         signer=signer,
         owner=f"{getpass.getuser()}@{socket.gethostname()}",
+        accepted=accepted or AcceptedRisks(),
     )
 
 

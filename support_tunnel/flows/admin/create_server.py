@@ -110,7 +110,7 @@ def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:
         )
     for blob in blobs:
         if blob.slot == "offer":
-            return AdminOffer.open(code, blob.data)
+            return AdminOffer.open(code, blob.data, allow_classical=ports.accepted.classical)
     raise WrongState(
         "tunnel.unknown", "the API holds no offer under this code", next_step="Ask the owner for a new code."
     )
@@ -154,7 +154,7 @@ def _answer(
     posted = ports.clock.monotonic()
 
     confirm = _await(ports, code, mailbox, "confirm", CONFIRM_PATIENCE)
-    digits = session.read_confirm(confirm.data, now=ports.clock.now())
+    digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
     read_aloud(digits)
     ports.progress.step("Waiting for the owner's consent")
     ready = session.read_ready(_await(ports, code, mailbox, "ready", READY_PATIENCE).data)

@@ -10,10 +10,20 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.library import Library
 
-__all__ = ["AdminPorts", "MailboxFor"]
+__all__ = ["AcceptedRisks", "AdminPorts", "MailboxFor"]
 
 MailboxFor = Callable[[Secret[bytes] | None], Mailbox]
 """A mailbox for this admin's token and, where one tunnel's content is wanted, the claim derived from its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRisks:
+    """What the admin has accepted by typing its name; nothing is accepted by default, and there is no flag for all."""
+
+    classical: bool = False
+    """A device without ML-KEM: what is sent could be read later with a quantum computer by whoever has the code."""
+    skew: bool = False
+    """A device whose clock is more than a day off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +44,4 @@ class AdminPorts:
     """Reads the admin's long-lived key when it is needed. Raises UsageError `signer.missing`."""
     owner: str
     """Who launches: a cloud tag, so that a sweep from another machine knows whose server it is."""
+    accepted: AcceptedRisks = AcceptedRisks()
