@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from support_tunnel.adapters.private_files import PrivateFolder
@@ -24,9 +24,12 @@ _FILE = re.compile(r"([0-9a-f]{8})\.jsonl")
 
 
 class DiskJournal:
-    """`ports.Journal` in `folder`; the chain's state is in the vault."""
+    """`ports.Journal` in `folder`; the chain's state is in the vault. `echo` is given each event, once it is written."""
 
-    def __init__(self, folder: Path, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, vault: Vault, clock: Clock, *, echo: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._echo = echo
         self._folder = PrivateFolder(folder)
         self._vault = vault
         self._clock = clock
@@ -46,6 +49,7 @@ class DiskJournal:
             out.flush()
             os.fsync(out.fileno())
         self._vault.put(tunnel, _STATE, log.dump())
+        self._echo(" ".join([event, *(f"{key}={value!r}" for key, value in data.items())]))
         return log.head
 
     def head(self, tunnel: TunnelId) -> str:

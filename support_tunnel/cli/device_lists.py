@@ -44,10 +44,10 @@ def detail_all_tunnels(c: Context) -> None:
 
 
 def _history() -> list[TunnelHistory]:
-    from support_tunnel.cli.wiring_device import device_ports
+    from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device.history import history
 
-    return history(device_ports())
+    return history(ending_ports())
 
 
 def _short_row(row: TunnelHistory) -> dict[str, object]:
@@ -69,5 +69,6 @@ def _detail(row: TunnelHistory) -> dict[str, object]:
         "until": row.until,
         "ended": row.when("ended"),
         "reason": ended.get("reason"),
+        "hooks": [dict(entry.data) for entry in row.events if entry.event == "hook"],
         "log": {"lines": len(row.events), "holds": not row.log_broken, "problem": row.log_broken or None},
     }

@@ -9,26 +9,36 @@ import configparser
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from support_tunnel.adapters.trusted_file import read_trusted
 from support_tunnel.cli import paths
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.hooks import MOMENTS, HookCommand, Moment
 
 __all__ = ["DeviceSettings", "load_device_settings", "load_policy"]
 
-_KEYS = ("api", "api-fingerprint", "name")
+_TOLD = ("api", "api-fingerprint", "name")
+"""Keys that the environment may override."""
+_SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
+"""Keys of the file alone: the keeper, which ends a session, is no child of the shell that began it."""
+_KEYS = (*_TOLD, "debug", *_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it."""
+    """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it.
+
+    `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts.
+    """
 
     api: str
     api_fingerprint: str
     name: str
+    debug: bool = False
+    hooks: Mapping[Moment, HookCommand] = field(default_factory=dict)
 
 
 def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEVICE_CONFIG) -> DeviceSettings:
@@ -50,13 +60,35 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
                 if key not in _KEYS:
                     raise UsageError("config.unknown", f"{config}: device/{key} is not known", next_step=_known())
                 values[key] = value.strip()
-    for key in _KEYS:
+    for key in _TOLD:
         values[key] = environ.get(f"SUPPORT_TUNNEL_{key.replace('-', '_').upper()}", values[key])
     if not values["api"]:
         raise UsageError(
             "config.api", f"no API address is set: neither in {config} nor in SUPPORT_TUNNEL_API", next_step=_known()
         )
-    return DeviceSettings(values["api"], values["api-fingerprint"], values["name"] or socket.gethostname())
+    return DeviceSettings(
+        values["api"],
+        values["api-fingerprint"],
+        values["name"] or socket.gethostname(),
+        debug=_switch(values["debug"], f"{config}: device/debug"),
+        hooks={
+            moment: _command(values[key], f"{config}: device/{key}") for key, moment in _SCRIPTS.items() if values[key]
+        },
+    )
+
+
+def _switch(text: str, where: str) -> bool:
+    states = configparser.ConfigParser.BOOLEAN_STATES
+    if (text or "no").lower() not in states:
+        raise UsageError("config.value", f"{where} is yes or no, not {text!r}")
+    return states[(text or "no").lower()]
+
+
+def _command(text: str, where: str) -> HookCommand:
+    try:
+        return HookCommand.parse(text)
+    except UsageError as wrong:
+        raise UsageError(wrong.code, f"{where}: {wrong.message}", next_step=wrong.next_step) from None
 
 
 def _known() -> str:

@@ -45,6 +45,7 @@ def request_and_connect_tunnel(
     json: bool = False,
 ) -> None:
     """Ask for support: show a code for your helper, ask you before anybody is let in, and open the tunnel."""
+    from support_tunnel.adapters.hook_scripts import HookScripts
     from support_tunnel.cli.device_settings import load_device_settings
     from support_tunnel.cli.handing_over import Handing
     from support_tunnel.cli.wiring_device import device_ports, keeper_command
@@ -67,6 +68,7 @@ def request_and_connect_tunnel(
             next_step="Leave --qr out, or run it in such a terminal.",
         )
     settings = load_device_settings(os.environ)
+    HookScripts(settings.hooks).check()
     ports = device_ports(settings)
     handing = Handing(
         file=Path(code_file) if code_file else None,
@@ -76,7 +78,7 @@ def request_and_connect_tunnel(
     )
     wish = Wish(scope=Scope("shell"), ttl=ttl * 60, name=name or settings.name, patience=wait * 60, phone=phone)
     try:
-        connected = request_and_connect(ports, wish, keeper=keeper_command(), hand_over=handing.show)
+        connected = request_and_connect(ports, wish, keeper=keeper_command(settings), hand_over=handing.show)
     finally:
         handing.forget()
         ports.progress.end()
@@ -100,10 +102,10 @@ def request_and_connect_tunnel(
 @verb(flags={"json": _JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show whether anybody is let in, who, and until when."""
-    from support_tunnel.cli.wiring_device import device_ports
+    from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device import status as flow
 
-    rows = flow.status(device_ports())
+    rows = flow.status(ending_ports())
     if json:
         emit(
             [
@@ -129,11 +131,11 @@ def status(c: Context, json: bool = False) -> None:
 @verb(flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
 def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     """End every session and request on this device at once. Works offline."""
-    from support_tunnel.cli.wiring_device import device_ports
+    from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device.clean_up import known_tunnels
     from support_tunnel.flows.device.end_session import stop_session
 
-    ports = device_ports()
+    ports = ending_ports()
     tunnels = _chosen(tunnel, known_tunnels(ports)) if tunnel else known_tunnels(ports)
     for one in tunnels:
         stop_session(ports, one, "the owner ended it")
@@ -146,10 +148,10 @@ def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
 @verb(flags={"json": _JSON})
 def gc(c: Context, json: bool = False) -> None:
     """End what nobody watches any more (after a crash or a power cut); a live session is left alone."""
-    from support_tunnel.cli.wiring_device import device_ports
+    from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device.clean_up import clean_up
 
-    ended = clean_up(device_ports())
+    ended = clean_up(ending_ports())
     if json:
         emit({"ended": [str(tunnel) for tunnel in ended]})
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from support_tunnel.cli.boundary import boundary
-from support_tunnel.cli.wiring_device import device_ports
+from support_tunnel.cli.wiring_device import ending_ports
 from support_tunnel.core.names import parse_tunnel_id
 from support_tunnel.flows.device.end_session import end_unless_held, note_reason
 from support_tunnel.flows.device.keep import keep
@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 @boundary
 def main(what: str, tunnel_id: str) -> None:
-    ports, tunnel = device_ports(), parse_tunnel_id(tunnel_id)
+    ports, tunnel = ending_ports(), parse_tunnel_id(tunnel_id)
     if what == "keep":
         note_reason(ports, tunnel, keep(ports, tunnel))
     else:

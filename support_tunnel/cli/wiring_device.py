@@ -8,31 +8,56 @@ import sys
 from support_tunnel.cli import paths
 from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings, load_policy
 from support_tunnel.cli.wiring import wrapped
+from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import Mailbox
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.flows.device.ports import DevicePorts
 
-__all__ = ["device_ports", "keeper_command"]
+__all__ = ["device_ports", "ending_ports", "keeper_command"]
 
 
 def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     """Raises UsageError when this is not root, or when the settings are wrong."""
+    _need_root()
+    return _ports(settings or load_device_settings(os.environ), load_policy())
+
+
+def ending_ports() -> DevicePorts:
+    """For what only looks and ends: that works whatever has become of the settings since a session was opened."""
+    _need_root()
+    try:
+        settings = load_device_settings(os.environ)
+    except UsageError as wrong:
+        sys.stderr.write(f"Going on without API and scripts: {wrong.message}.\n")
+        settings = DeviceSettings("", "", "")
+    return _ports(settings, None)
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
+
+
+def _ports(settings: DeviceSettings, policy: ConsentPolicy | None) -> DevicePorts:
     from support_tunnel.adapters.acquaintances_disk import DiskAcquaintances
     from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.hook_scripts import HookScripts
     from support_tunnel.adapters.journal_disk import DiskJournal
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.adapters.progress import progress_for
     from support_tunnel.adapters.terminal import TerminalPrompt
     from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 
-    if os.geteuid() != 0:
-        raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
-    settings = settings or load_device_settings(os.environ)
     clock = SystemClock()
+    progress = progress_for(sys.stderr)
 
     def mailbox_for(device_token: Secret[str], *, patient: bool = True) -> Mailbox:
+        if not settings.api:
+            from support_tunnel.adapters.mailbox_away import AwayMailbox
+
+            return wrapped("mailbox", AwayMailbox("the settings name no API"))
         from support_tunnel.adapters.mailbox_http import HttpMailbox
 
         mailbox = HttpMailbox(
@@ -45,21 +70,27 @@ def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
         return wrapped("mailbox", mailbox)
 
     vault = TmpfsVault(paths.DEVICE_VAULT)
+    journal = DiskJournal(paths.DEVICE_LOG, vault, clock, **({"echo": progress.note} if settings.debug else {}))
     return DevicePorts(
         clock=clock,
         shell=wrapped("shell", LocalShell()),
         mailbox_for=mailbox_for,
         vault=wrapped("vault", vault),
-        journal=wrapped("journal", DiskJournal(paths.DEVICE_LOG, vault, clock)),
+        journal=wrapped("journal", journal),
         acquaintances=wrapped("acquaintances", DiskAcquaintances(paths.DEVICE_STATE)),
         prompt=wrapped("prompt", TerminalPrompt()),
-        progress=progress_for(sys.stderr),
+        progress=progress,
+        hooks=wrapped("hooks", HookScripts(settings.hooks)),
         library=paths.library(),
         trust=Trust(),
-        policy=load_policy(),
+        policy=policy,
     )
 
 
-def keeper_command() -> tuple[str, ...]:
-    """How systemd starts the keeper: this interpreter, this package, from anywhere."""
-    return ("/usr/bin/env", "-C", str(paths.REPOSITORY), sys.executable, "-m", "support_tunnel.cli.keeper")
+def keeper_command(settings: DeviceSettings) -> tuple[str, ...]:
+    """How systemd starts the keeper: this interpreter, this package, from anywhere, with the API that we have used.
+
+    An address in the environment of this process would not reach it otherwise; neither word is a secret.
+    """
+    told = (f"SUPPORT_TUNNEL_API={settings.api}", f"SUPPORT_TUNNEL_API_FINGERPRINT={settings.api_fingerprint}")
+    return ("/usr/bin/env", "-C", str(paths.REPOSITORY), *told, sys.executable, "-m", "support_tunnel.cli.keeper")

@@ -97,8 +97,10 @@ def start_keeper(names: Names, command: Sequence[str]) -> Secret[str]:
     keeper exits, crashes, is killed or is stopped, and BindsTo stops the keeper when the session's unit goes. Not After=: in
     `systemctl stop 'st-*'` the session's stop would then wait for the keeper's, whose ending waits for the session's.
     """
-    keep = shlex.join([*command, "keep", names.tunnel])
-    end = shlex.join([*command, "end", names.tunnel])
+    # systemd puts variables in place of $NAME in the words of a command; $$ is a dollar sign (systemd.service(5)).
+    words = [word.replace("$", "$$") for word in command]
+    keep = shlex.join([*words, "keep", names.tunnel])
+    end = shlex.join([*words, "end", names.tunnel])
     return Secret(
         rf"""set -eu
 systemctl is-active --quiet {names.keeper_unit} && exit 0

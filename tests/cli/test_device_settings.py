@@ -62,6 +62,32 @@ def test_a_wrong_file_is_named(config: Path, text: str, code: str, named: str) -
     assert named in refused.message
 
 
+def test_the_owners_scripts_and_debug_are_read(config: Path) -> None:
+    text = "[device]\napi = a\ndebug = yes\npre-up-script = /opt/up --id {id} '{user} x'\npost-down-script=/opt/down\n"
+    settings = load_device_settings({"SUPPORT_TUNNEL_PRE_UP_SCRIPT": "/opt/other"}, config=write(config, text))
+    assert settings.debug
+    assert {moment: command.words for moment, command in settings.hooks.items()} == {
+        "pre-up": ("/opt/up", "--id", "{id}", "{user} x"),
+        "post-down": ("/opt/down",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "named"),
+    [
+        ("debug = perhaps", "config.value", "device/debug"),
+        ("pre-up-script = up.sh", "config.hook", "device/pre-up-script"),
+        ("post-up-script = /up '", "config.hook", "device/post-up-script"),
+        ("pre-down-script = /down {psk}", "config.hook", "{psk}"),
+        ("pre-up = /up", "config.unknown", "device/pre-up"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(config: Path, line: str, code: str, named: str) -> None:
+    refused = refusal(write(config, f"[device]\napi = a\n{line}\n"))
+    assert refused.code == code
+    assert named in refused.message
+
+
 def test_a_file_that_others_can_write_is_refused(config: Path) -> None:
     write(config, "[device]\napi = https://a.example\n").chmod(0o666)
     assert refusal(config).code == "file.mode"

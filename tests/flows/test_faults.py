@@ -27,6 +27,7 @@ MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
     "cloud": (CloudError("cloud.unavailable", "500, try again"),),
     "connector": OF_HOSTS,
     "door": OF_FILES,
+    "hooks": (HostError("hook.timeout", "it did not end"), UsageError("hook.mode", "others can change it")),
     "journal": OF_FILES,
     "ledger": OF_FILES,
     "mailbox": (
@@ -199,10 +200,10 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
     }
     assert ports == {
         "create_server": {"cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
-        "request_and_connect": {"acquaintances", "journal", "mailbox", "prompt", "shell", "vault"},
+        "request_and_connect": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
         "stop": {"cloud", "ledger", "mailbox", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
-        "end_session": {"journal", "mailbox", "shell", "vault"},
+        "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},
         "sweep": {"cloud", "ledger", "mailbox", "vault"},
-        "clean_up": {"journal", "mailbox", "shell", "vault"},
+        "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
     }

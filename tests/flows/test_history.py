@@ -96,7 +96,7 @@ def test_what_only_carries_a_name_is_listed_by_its_digits(world: World) -> None:
 def session(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
     world = make_world(policy=True)
     world.connect()
-    monkeypatch.setattr(wiring_device, "device_ports", world.device_ports)
+    monkeypatch.setattr(wiring_device, "ending_ports", world.device_ports)
     return world
 
 

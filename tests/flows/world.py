@@ -31,6 +31,7 @@ from support_tunnel.testing.clock import START, ManualClock
 from support_tunnel.testing.fake_cloud import FakeCloud
 from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
+from support_tunnel.testing.hooks import FakeHooks
 from support_tunnel.testing.hosts import FakeDoor
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
@@ -78,6 +79,7 @@ class World:
         self.journal = MemoryJournal(self.clock)
         self.acquaintances = MemoryAcquaintances()
         self.prompt = ScriptedPrompt()
+        self.hooks = FakeHooks()
         self.notes = RecordedProgress()
         self.library = library or Library(REPOSITORY / "roles", REPOSITORY / "templates")
         rule = {"signer": keys()["public"], "scope": "shell", "max_ttl_minutes": 60}
@@ -99,6 +101,7 @@ class World:
             acquaintances=wrap("acquaintances", self.acquaintances),
             prompt=wrap("prompt", TurnPrompt(self.turns, self.prompt)),
             progress=self.notes,
+            hooks=wrap("hooks", self.hooks),
             library=self.library,
             trust=Trust(),
             policy=self.policy,

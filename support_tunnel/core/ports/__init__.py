@@ -8,6 +8,7 @@ from __future__ import annotations
 from support_tunnel.core.ports.clock import Clock
 from support_tunnel.core.ports.cloud import Cloud, Server, ServerSpec
 from support_tunnel.core.ports.device_disk import Acquaintances, Journal, LoggedSession, Met
+from support_tunnel.core.ports.hooks import HookRun, Hooks
 from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
@@ -21,6 +22,8 @@ __all__ = [
     "Completed",
     "Connector",
     "Door",
+    "HookRun",
+    "Hooks",
     "Hops",
     "Journal",
     "Ledger",

@@ -11,6 +11,7 @@ from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, load_channel, load_record
+from support_tunnel.flows.device.run_hook import run_down
 from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["end_session", "end_unless_held", "note_reason", "stop_session"]
@@ -73,10 +74,14 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     with ending.step():
         ports.shell.run_script(probes.cut(names), timeout=20)
     with ending.step():
+        run_down(ports, tunnel, "pre-down", load_record(ports.vault, tunnel))
+    with ending.step():
         undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
         left += [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
     with ending.step():
         ports.shell.run_script(probes.sweep_names(names), timeout=20)
+    with ending.step():
+        run_down(ports, tunnel, "post-down", load_record(ports.vault, tunnel))
     with ending.step():
         if (record := load_record(ports.vault, tunnel)) is not None:
             head = _log_end(ports, tunnel)

@@ -14,6 +14,7 @@ from support_tunnel.desired import probes
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
+from support_tunnel.flows.device.run_hook import run_up
 
 __all__ = ["Opened", "open_session"]
 
@@ -37,7 +38,8 @@ def open_session(
     """Apply the device roles under an undo journal, start the keeper, wait for the handshake, and tell the admin.
 
     `keeper` is the argument list that watches and ends this session; `kex` are the post-quantum key exchanges of this
-    device's sshd. Raises HostError when a step fails; the caller then ends the session.
+    device's sshd. Raises HostError when a step, or a script of
+    the owner, fails; the caller then ends the session.
     """
     tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
     record = replace(
@@ -48,8 +50,10 @@ def open_session(
         admin_name=consent.name,
         admin_fingerprint=consent.fingerprint,
         scope=consent.scope.level,
+        network=str(requested.code.network),
     )
     save_record(ports.vault, tunnel, record)
+    run_up(ports, tunnel, "pre-up", record)
     save_channel(ports.vault, tunnel, session.channel())
     ports.library.converge(
         ports.shell,
@@ -68,6 +72,7 @@ def open_session(
         clock=ports.clock,
     )
     waited = ports.clock.monotonic() - started
+    run_up(ports, tunnel, "post-up", record)
     head = ports.journal.append(tunnel, "opened", {"user": names.user, "until": int(consent.until.timestamp())})
     ready = session.ready(consent=consent, user=names.user, until=consent.until, path=0, log_head=head)
     requested.mailbox.post(tunnel, "ready", ready)

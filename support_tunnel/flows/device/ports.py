@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from support_tunnel.core.consent import ConsentPolicy
-from support_tunnel.core.ports import Acquaintances, Clock, Journal, Mailbox, Progress, Prompt, Shell, Vault
+from support_tunnel.core.ports import Acquaintances, Clock, Hooks, Journal, Mailbox, Progress, Prompt, Shell, Vault
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.flows.library import Library
@@ -32,6 +32,7 @@ class DevicePorts:
     acquaintances: Acquaintances
     prompt: Prompt
     progress: Progress
+    hooks: Hooks
     library: Library
     trust: Trust
     policy: ConsentPolicy | None

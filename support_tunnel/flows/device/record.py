@@ -31,6 +31,8 @@ class Record:
     admin_name: str = ""
     admin_fingerprint: str = ""
     scope: str = ""
+    network: str = ""
+    """The tunnel's own /64, from the moment the session begins to open."""
 
 
 def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
@@ -43,6 +45,7 @@ def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
         "admin_name": record.admin_name,
         "admin_fingerprint": record.admin_fingerprint,
         "scope": record.scope,
+        "network": record.network,
     }
     vault.put(tunnel, _NAME, Secret(json.dumps(fields).encode()))
 
