@@ -80,6 +80,7 @@ def private_accounts(bench: Bench) -> Iterator[Accounts]:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"ready\n", "the namespaces could not be made; mount has said why"
         first = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().strip()
-        enter = ("nsenter", "--target", first, "--mount", "--pid", "--")
+        # A session of its own: a script that kills its group must not kill nsenter, its only parent that could reap it.
+        enter = ("nsenter", "--target", first, "--mount", "--pid", "--", "setsid")
         bench.shell = [*enter, *bench.shell]
         yield Accounts(bench, enter, Path(f"/proc/{first}/root"))
