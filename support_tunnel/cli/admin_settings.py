@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from support_tunnel.cli import paths
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["AdminSettings", "load_admin_settings"]
+__all__ = ["AdminSettings", "load_admin_settings", "load_with_origins"]
 
 INVENTORY = paths.REPOSITORY / "inventory" / "group_vars" / "all.yml"
 
@@ -56,17 +56,30 @@ def load_admin_settings(environ: Mapping[str, str], **flags: str) -> AdminSettin
 
     SUPPORT_TUNNEL_INVENTORY names another inventory file than this checkout's; it has to be there.
     """
+    return load_with_origins(environ, **flags)[0]
+
+
+def load_with_origins(environ: Mapping[str, str], **flags: str) -> tuple[AdminSettings, Mapping[str, str]]:
+    """As `load_admin_settings`, and by name where each value that is no default came from."""
     settings = AdminSettings()
+    origins: dict[str, str] = {}
+    for origin, values, where in _layers(environ, flags):
+        settings = _merged(settings, values, where)
+        origins |= dict.fromkeys(values, origin)
+    return settings, origins
+
+
+def _layers(environ: Mapping[str, str], flags: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object], str]]:
     named = environ.get("SUPPORT_TUNNEL_INVENTORY", "")
     inventory = Path(named).expanduser() if named else INVENTORY
     if named and not inventory.is_file():
         raise UsageError("config.inventory", f"SUPPORT_TUNNEL_INVENTORY names {inventory}, and there is no such file")
     if inventory.exists():
-        settings = _merged(settings, _section(inventory), f"{inventory.name}: support_tunnel")
+        yield "file", _section(inventory), f"{inventory.name}: support_tunnel"
     names = [known.name for known in fields(AdminSettings) if known.name != "clouds"]
     given = {name: environ[variable] for name in names if (variable := f"SUPPORT_TUNNEL_{name.upper()}") in environ}
-    settings = _merged(settings, given, "environment")
-    return _merged(settings, {key: value for key, value in flags.items() if value}, "flags")
+    yield "environment", given, "environment"
+    yield "flag", {key: value for key, value in flags.items() if value}, "flags"
 
 
 def _section(inventory: Path) -> Mapping[str, object]:

@@ -12,8 +12,9 @@ from invoke.context import Context
 from support_tunnel.cli import api_tasks, key_tasks
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.converge_task import converge
-from support_tunnel.cli.output import emit, line, table
+from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.rehearse_task import rehearse
+from support_tunnel.cli.view_tasks import get, list_, settings
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
 __all__ = ["namespace"]
@@ -53,8 +54,8 @@ def create_tunnel_server(
     from support_tunnel.flows.admin.create_server import create_server
     from support_tunnel.flows.admin.ports import AcceptedRisks
 
-    settings = load_admin_settings(os.environ)
-    code = owners_code(preshared_key, refuse_argv=settings.refuse_code_on_argv, prompt=TerminalPrompt())
+    chosen = load_admin_settings(os.environ)
+    code = owners_code(preshared_key, refuse_argv=chosen.refuse_code_on_argv, prompt=TerminalPrompt())
     if tunnel_id and parse_tunnel_id(tunnel_id) != code.tunnel:
         raise UsageError(
             "code.mismatch",
@@ -64,7 +65,7 @@ def create_tunnel_server(
     if minutes < 0:
         raise UsageError("usage.range", "--minutes is a positive number")
     accepted = AcceptedRisks(classical=allow_classical, skew=allow_skew)
-    ports = admin_ports(settings, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
+    ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
 
     def read_aloud(digits: str) -> None:
         ports.progress.note(f"Read these digits to the owner: {digits[:3]} {digits[3:]}")
@@ -73,7 +74,7 @@ def create_tunnel_server(
 
     try:
         answered = create_server(
-            ports, code, name=settings.display_name, max_ttl=minutes * 60 or None, read_aloud=read_aloud
+            ports, code, name=chosen.display_name, max_ttl=minutes * 60 or None, read_aloud=read_aloud
         )
     finally:
         ports.progress.end()
@@ -94,45 +95,6 @@ def create_tunnel_server(
         line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
         sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")
         sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
-
-
-@verb(flags={"json": _JSON}, name="list")
-def list_(c: Context, json: bool = False) -> None:
-    """Show your tunnels, and the organisation's requests that wait for an answer."""
-    from support_tunnel.cli.admin_settings import load_admin_settings
-    from support_tunnel.cli.wiring_admin import admin_ports
-    from support_tunnel.flows.admin.listing import listing
-
-    rows = listing(admin_ports(load_admin_settings(os.environ)))
-    if json:
-        emit(
-            [
-                {
-                    "tunnel_id": row.tunnel,
-                    "state": row.state,
-                    "mine": row.mine,
-                    "device": row.device,
-                    "expires": row.expires,
-                }
-                for row in rows
-            ]
-        )
-    elif rows:
-        table(
-            ("tunnel", "state", "whose", "device", "until"),
-            [
-                (
-                    row.tunnel[:8],
-                    row.state,
-                    "yours" if row.mine else row.answered_by or "-",
-                    row.device,
-                    _local(row.expires),
-                )
-                for row in rows
-            ],
-        )
-    else:
-        line("no tunnels")
 
 
 @verb(positional=("tunnel_id",), flags={"tunnel-id": _ID})
@@ -230,7 +192,9 @@ def _local(when: datetime) -> str:
 
 def namespace() -> Collection:
     """The collection that fabfile.py names."""
-    collection = Collection(create_tunnel_server, list_, connect, command, stop, sweep, rehearse, converge)
+    collection = Collection(
+        create_tunnel_server, list_, get, settings, connect, command, stop, sweep, rehearse, converge
+    )
     collection.add_collection(api_tasks.namespace(), name="api")
     collection.add_collection(key_tasks.namespace(), name="key")
     return collection

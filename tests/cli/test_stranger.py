@@ -153,7 +153,11 @@ def test_a_command_for_a_tunnel_that_is_not_there(fab: Run) -> None:
 def test_no_api_is_set(fab: Run) -> None:
     ended = fab("list")
     assert refusal(ended) == (2, "config.api")
+    assert ended.stdout == "unknown: the requests and tunnels of others; the API could not be asked\n"
     assert "SUPPORT_TUNNEL_API" in ended.stderr
+    as_json = fab("list", "--json")
+    assert [as_json.status, *map(json.loads, as_json.stdout.splitlines())][:2] == [2, []]
+    assert json.loads(as_json.stdout.splitlines()[1])["error"]["code"] == "config.api"
 
 
 def test_the_api_is_away(fab: Run, tmp_path: Path) -> None:
