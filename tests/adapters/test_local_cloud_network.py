@@ -41,6 +41,24 @@ def test_a_network_that_somebody_routes_is_left_alone() -> None:
             processes.run(["ip", "route", "del", "blackhole", str(IPv4Network(f"{first[64]}/26"))])
 
 
+@pytest.mark.onebox
+def test_the_machine_keeps_its_address_on_the_bridge_while_nodes_come_and_go() -> None:
+    """Else the nodes that stay send to the old one: sessions stood still for a minute that way."""
+    with scratch_cloud() as driver:
+        cloud = driver.nodes.cloud
+        cloud.make_root()
+        network.make_bridge(cloud)
+        address = Path("/sys/class/net", cloud.bridge, "address")
+        before = address.read_text()
+        # The lowest address there is: a bridge that chooses for itself chooses this one.
+        processes.run(["ip", "link", "add", "stllow0", "address", "02:00:00:00:00:01", "type", "dummy"])
+        try:
+            processes.run(["ip", "link", "set", "stllow0", "master", cloud.bridge, "up"])
+            assert address.read_text() == before
+        finally:
+            processes.run(["ip", "link", "del", "stllow0"])
+
+
 @pytest.mark.parametrize("root", ["/a", "/b", "/with space", "/ü"])
 def test_every_name_is_found_by_the_leak_check_and_fits_an_interface(root: str) -> None:
     cloud = CloudLayout(Path(root))

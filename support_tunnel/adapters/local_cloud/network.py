@@ -49,7 +49,10 @@ def make_bridge(cloud: CloudLayout) -> ipaddress.IPv4Network:
         replace_file(cloud.settings, json.dumps({"network": str(network)}))
         # forward_delay 0: else a new port keeps silent for 15 seconds, spanning tree or not.
         options = ["forward_delay", "0", "stp_state", "0", "mcast_snooping", "0"]
-        processes.run(["ip", "link", "add", "name", cloud.bridge, "type", "bridge", *options])
+        # A bridge without an address of its own takes the lowest of its ports', so each node that comes or goes could
+        # change it, and the other nodes would go on sending to the old one for up to a minute.
+        hardware = ["address", _hardware(gateway(network))]
+        processes.run(["ip", "link", "add", "name", cloud.bridge, *hardware, "type", "bridge", *options])
         processes.run(["ip", "addr", "add", f"{gateway(network)}/{network.prefixlen}", "dev", cloud.bridge])
         processes.run(["ip", "link", "set", cloud.bridge, "up"])
     return network
@@ -65,15 +68,18 @@ def connect(cloud: CloudLayout, node: NodeLayout, address: str, network: ipaddre
     processes.run(["ip", "netns", "add", node.id])
     processes.run(["ip", "link", "add", node.id, "type", "veth", "peer", "name", "eth0", "netns", node.id])
     processes.run(["ip", "link", "set", node.id, "master", cloud.bridge, "up"])
-    # Made from the address: neighbours of a node that had it a moment ago remember that one's for up to a minute.
-    hardware = ":".join(["02", "00", *(f"{octet:02x}" for octet in ipaddress.IPv4Address(address).packed)])
     inside = f"""link set lo up
-link set eth0 address {hardware}
+link set eth0 address {_hardware(address)}
 addr add {address}/{network.prefixlen} dev eth0
 link set eth0 up
 route add default via {gateway(network)}
 """
     processes.run(["ip", "-n", node.id, "-batch", "-"], stdin=inside.encode())
+
+
+def _hardware(address: str) -> str:
+    """A link-layer address made from the IPv4 one: neighbours of a node that had it a moment ago remember that one's."""
+    return ":".join(["02", "00", *(f"{octet:02x}" for octet in ipaddress.IPv4Address(address).packed)])
 
 
 def disconnect(node: NodeLayout) -> None:
