@@ -51,7 +51,9 @@ def test_the_machine_keeps_its_address_on_the_bridge_while_nodes_come_and_go() -
         address = Path("/sys/class/net", cloud.bridge, "address")
         before = address.read_text()
         # The lowest address there is: a bridge that chooses for itself chooses this one.
-        processes.run(["ip", "link", "add", "stllow0", "address", "02:00:00:00:00:01", "type", "dummy"])
+        processes.run(
+            ["ip", "link", "add", "stllow0", "address", "02:00:00:00:00:01", "type", "veth", "peer", "stllow1"]
+        )
         try:
             processes.run(["ip", "link", "set", "stllow0", "master", cloud.bridge, "up"])
             assert address.read_text() == before
