@@ -78,6 +78,12 @@ def _refuse_untrusted(program: Path) -> None:
                     "hook.mode", f"others can change {path}", next_step=f"chmod go-w {shlex.quote(str(path))}"
                 )
     except OSError as error:
-        raise UsageError("hook.missing", f"{program}: {error.strerror}") from None
+        raise UsageError(
+            "hook.missing", f"{program}: {error.strerror}", next_step="Put it there, or take it out of the settings."
+        ) from None
     if not stat.S_ISREG(kind) or not os.access(program, os.X_OK):
-        raise UsageError("hook.program", f"{program} is not an executable file")
+        raise UsageError(
+            "hook.program",
+            f"{program} is not an executable file",
+            next_step=f"chmod 755 {shlex.quote(str(program))}",
+        )

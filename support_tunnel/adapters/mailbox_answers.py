@@ -33,6 +33,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,63}")
 class Answer:
     status: int
     body: bytes
+    date: str = ""
+    """The clock of whoever answered, as its header says; nothing is decided by it."""
 
     def json(self) -> dict[str, Any]:
         try:

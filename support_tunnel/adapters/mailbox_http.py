@@ -117,6 +117,12 @@ class HttpMailbox:
             raise UsageError("api.token", "listing tunnels needs an admin token", next_step="Set it in your settings.")
         return read_tunnels(self._call("GET", "/v1/tunnels"))
 
+    def health(self) -> str:
+        """Ask, with no token, whether this is an API that works; return its Date header."""
+        answer = self._call("GET", "/healthz", headers={})
+        answer.json()
+        return answer.date
+
     def disconnect(self) -> None:
         """Drop the connection; the next call makes a new one."""
         if self._client is not None:
@@ -187,7 +193,7 @@ class HttpMailbox:
                     content += chunk
                     if len(content) > MAX_ANSWER or self._clock.monotonic() > give_up:
                         raise HostError("api.answer", "the API's answer does not end")
-                return Answer(got.status_code, bytes(content))
+                return Answer(got.status_code, bytes(content), got.headers.get("date", ""))
         except httpx.InvalidURL:
             raise _bad_url() from None
         except httpx.TransportError as error:

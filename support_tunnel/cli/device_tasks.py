@@ -12,6 +12,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.device_doctor import doctor
 from support_tunnel.cli.device_lists import detail_all_tunnels, list_all_tunnels, list_running_tunnels
 from support_tunnel.cli.output import emit, line, shows_pictures, stdout_is_journal
 from support_tunnel.core.errors import UsageError, WrongState
@@ -192,4 +193,5 @@ def namespace() -> Collection:
         list_all_tunnels,
         list_running_tunnels,
         detail_all_tunnels,
+        doctor,
     )

@@ -11,11 +11,14 @@ from support_tunnel.core.ports.device_disk import Acquaintances, Journal, Logged
 from support_tunnel.core.ports.hooks import HookRun, Hooks
 from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
+from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
 from support_tunnel.core.ports.people import Progress, Prompt
 
 __all__ = [
     "Acquaintances",
+    "ApiLook",
+    "ApiSeen",
     "Blob",
     "Clock",
     "Cloud",

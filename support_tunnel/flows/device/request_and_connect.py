@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from support_tunnel.core.consent import Consent
 from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
+from support_tunnel.core.kex import POST_QUANTUM_KEX
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.st1.code import Code
 from support_tunnel.desired import probes
@@ -17,10 +18,7 @@ from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish, refuse_second, request
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["POST_QUANTUM_KEX", "Connected", "request_and_connect", "usable_kex"]
-
-POST_QUANTUM_KEX = ("mlkem768x25519-sha256", "sntrup761x25519-sha512", "sntrup761x25519-sha512@openssh.com")
-"""Hybrid key exchanges of OpenSSH: sntrup from 9.0, ML-KEM from 9.9 (2.6)."""
+__all__ = ["Connected", "request_and_connect", "usable_kex"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,36 @@
+"""What `inv doctor` asks a device. It reads and changes nothing; `core.device_health` judges the answers."""
+
+from __future__ import annotations
+
+import shlex
+
+from support_tunnel.core.secret import Secret
+from support_tunnel.desired.probes import capabilities
+
+__all__ = ["device_facts"]
+
+
+def device_facts(log: str) -> Secret[str]:
+    """The keys of `probes.capabilities`, and `systemd-version`, `ssh-version`, `wireguard`, `tun`, `run`, `log-free` (KiB of
+    the file system of `log`, or of its nearest folder that is there), `firewall` and `mtu` (one a line)."""
+    return Secret(
+        capabilities().reveal()
+        + r"""say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
+say systemd-version "$(systemctl --version 2>/dev/null | head -n 1)"
+say ssh-version "$(ssh -V 2>&1 | head -n 1)"
+if [ -d /sys/module/wireguard ] || modprobe -n -q wireguard 2>/dev/null; then say wireguard kernel
+elif command -v wireguard-go >/dev/null 2>&1; then say wireguard go; fi
+[ -c /dev/net/tun ] && say tun there
+say run "$(stat -f -c %T /run)"
+log="""
+        + shlex.quote(log)
+        + r"""
+while [ ! -d "$log" ]; do log=$(dirname "$log"); done
+say log-free "$(df -Pk "$log" | awk 'NR == 2 { print $4 }')"
+ufw status 2>/dev/null | grep -q '^Status: active' && say firewall ufw
+systemctl is-active --quiet firewalld 2>/dev/null && say firewall firewalld
+{ ip -o -4 route show default; ip -o -6 route show default; } 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | sort -u |
+    while IFS= read -r device; do say mtu "$(cat "/sys/class/net/$device/mtu")"; done
+exit 0
+"""
+    )

@@ -1,0 +1,49 @@
+"""Examine a device before it is needed: every check runs, whatever the one before it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from support_tunnel.core.device_health import Check, failure, judge_clock, judge_host, judge_mlkem
+from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.ports import ApiLook, Shell
+from support_tunnel.core.st1.kem import mlkem_available
+from support_tunnel.desired import probes
+from support_tunnel.desired.doctor_probe import device_facts
+
+__all__ = ["examine"]
+
+
+def examine(shell: Shell, settings: Callable[[], ApiLook], *, log: str) -> list[Check]:
+    """`settings` reads the device's files and raises what is wrong with them; `log` is the folder of the audit log."""
+    return [*_host(shell, log), judge_mlkem(mlkem_available()), *_settings_and_api(settings)]
+
+
+def _host(shell: Shell, log: str) -> list[Check]:
+    try:
+        return judge_host(probes.read(shell, device_facts(log), timeout=30))
+    except SupportTunnelError as error:
+        return [failure("host", error)]
+
+
+def _settings_and_api(settings: Callable[[], ApiLook]) -> list[Check]:
+    try:
+        api = settings()
+    except SupportTunnelError as error:
+        return [failure("config", error)]
+    checks = [Check("config", "ok", "the settings are whole, and only root can change them")]
+    try:
+        seen = api.see()
+    except SupportTunnelError as error:
+        return [*checks, failure("api", error), _udp(api)]
+    checks.append(Check("api", "ok", "it answers, and is the one that was named"))
+    checks += [judge_clock(seen.theirs - seen.ours)] if seen.theirs else []
+    return [*checks, _udp(api)]
+
+
+def _udp(api: ApiLook) -> Check:
+    try:
+        api.send_udp()
+    except SupportTunnelError as error:
+        return failure("udp", error)
+    return Check("udp", "ok", "this device lets UDP out (whether the network does, shows in a session)")
