@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -16,6 +17,11 @@ from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.rehearse_task import rehearse
 from support_tunnel.cli.view_tasks import get, list_, settings
 from support_tunnel.core.errors import SupportTunnelError, UsageError
+
+if TYPE_CHECKING:
+    from support_tunnel.core.names import TunnelId
+    from support_tunnel.flows.admin.finish import Answered
+    from support_tunnel.flows.admin.ports import AdminPorts
 
 __all__ = ["namespace"]
 
@@ -67,23 +73,52 @@ def create_tunnel_server(
     accepted = AcceptedRisks(classical=allow_classical, skew=allow_skew)
     ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
 
-    def read_aloud(digits: str) -> None:
-        ports.progress.note(f"Read these digits to the owner: {digits[:3]} {digits[3:]}")
-        if json:
-            emit({"event": "digits", "digits": digits})
-
     try:
         answered = create_server(
-            ports, code, name=chosen.display_name, max_ttl=minutes * 60 or None, read_aloud=read_aloud
+            ports,
+            code,
+            name=chosen.display_name,
+            max_ttl=minutes * 60 or None,
+            read_aloud=lambda digits: _read_aloud(ports, digits, as_json=json),
         )
     finally:
         ports.progress.end()
-    short = code.tunnel[:8]
-    if json:
+    _connected(code.tunnel, answered, as_json=json)
+
+
+@verb(
+    positional=("tunnel_id",),
+    flags={"tunnel-id": _ID, "allow-skew": "accept a device whose clock is more than a day off", "json": _JSON},
+)
+def resume(c: Context, tunnel_id: str, allow_skew: bool = False, json: bool = False) -> None:
+    """Go on with an answer that was broken off (the tool killed, the terminal gone) after it had been given."""
+    from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.wiring_admin import admin_ports
+    from support_tunnel.flows.admin.listing import find
+    from support_tunnel.flows.admin.ports import AcceptedRisks
+    from support_tunnel.flows.admin.resume import resume as flow
+
+    ports = admin_ports(load_admin_settings(os.environ), accepted=AcceptedRisks(skew=allow_skew))
+    tunnel = find(ports, tunnel_id)
+    try:
+        answered = flow(ports, tunnel, read_aloud=lambda digits: _read_aloud(ports, digits, as_json=json))
+    finally:
+        ports.progress.end()
+    _connected(tunnel, answered, as_json=json)
+
+
+def _read_aloud(ports: AdminPorts, digits: str, *, as_json: bool) -> None:
+    ports.progress.note(f"Read these digits to the owner: {digits[:3]} {digits[3:]}")
+    if as_json:
+        emit({"event": "digits", "digits": digits})
+
+
+def _connected(tunnel: TunnelId, answered: Answered, *, as_json: bool) -> None:
+    if as_json:
         emit(
             {
                 "event": "connected",
-                "tunnel_id": code.tunnel,
+                "tunnel_id": tunnel,
                 "device": answered.device,
                 "user": answered.user,
                 "until": answered.until,
@@ -92,6 +127,7 @@ def create_tunnel_server(
             }
         )
     else:
+        short = tunnel[:8]
         line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
         sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")
         sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
@@ -193,7 +229,7 @@ def _local(when: datetime) -> str:
 def namespace() -> Collection:
     """The collection that fabfile.py names."""
     collection = Collection(
-        create_tunnel_server, list_, get, settings, connect, command, stop, sweep, rehearse, converge
+        create_tunnel_server, resume, list_, get, settings, connect, command, stop, sweep, rehearse, converge
     )
     collection.add_collection(api_tasks.namespace(), name="api")
     collection.add_collection(key_tasks.namespace(), name="key")

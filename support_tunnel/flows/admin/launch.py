@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from support_tunnel.core import addressing, ssh_key
 from support_tunnel.core.errors import CloudError
@@ -16,7 +16,7 @@ from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.desired.user_data import render_user_data
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import LOGIN_KEY
+from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 
 __all__ = ["LOGIN_USER", "Launched", "launch", "server_variables"]
 
@@ -32,13 +32,9 @@ class Launched:
     server: Server
     shell: ServerShell
     """Logged in under the rotated host key."""
-    host_key: str
     wireguard_public: str
     endpoint: str
-    wireguard_port: int
-    expires: datetime
-    lifetime: int
-    """Seconds, for the timer that no wrong clock can stretch."""
+    reached: Reached
 
 
 def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
@@ -50,7 +46,6 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     ports.progress.step(f"Launching the tunnel server ({entry.cloud})")
     cloud = ports.clouds[entry.cloud]
     expires = entry.expires + MARGIN
-    lifetime = int((expires - entry.created).total_seconds())
     server = cloud.create(
         ServerSpec(
             name=names.server,
@@ -75,13 +70,13 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     shell = ports.connector.connect(
         server.address, user=LOGIN_USER, private_key=login_private, host_key=first_public, timeout=SSH_PATIENCE
     )
-    port = 20_000 + secrets.randbelow(40_000)
+    reached = Reached(first_public, 20_000 + secrets.randbelow(40_000), code.network)
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
         ports.library.converge(
             shell,
             ("tunnel_server",),
-            server_variables(code, port, expires, lifetime),
+            server_variables(entry, reached),
             host="the tunnel server",
             timeout=300,
         )
@@ -93,20 +88,23 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
         server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
     )
     address = f"[{server.address}]" if ":" in server.address else server.address
-    return Launched(server, shell, keys["ssh"], keys["wireguard"], f"{address}:{port}", port, expires, lifetime)
+    endpoint = f"{address}:{reached.wireguard_port}"
+    return Launched(server, shell, keys["wireguard"], endpoint, replace(reached, host_key=keys["ssh"]))
 
 
-def server_variables(code: Code, port: int, expires: datetime, lifetime: int) -> dict[str, object]:
-    """Variables of the role tunnel_server, without the peer that it gets once the device has confirmed."""
+def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
+    """Variables of the role tunnel_server, without the peer that it gets just before the answer is posted."""
+    expires = entry.expires + MARGIN
     return {
-        "tunnel_server_short": Names(code.tunnel).short,
-        "tunnel_server_address": str(addressing.server_address(code.network)),
-        "tunnel_server_device_address": str(addressing.device_address(code.network)),
+        "tunnel_server_short": Names(entry.tunnel).short,
+        "tunnel_server_address": str(addressing.server_address(reached.network)),
+        "tunnel_server_device_address": str(addressing.device_address(reached.network)),
         "tunnel_server_session_port": addressing.SESSION_PORT,
-        "tunnel_server_port": port,
+        "tunnel_server_port": reached.wireguard_port,
         "tunnel_server_login_user": LOGIN_USER,
         "tunnel_server_expires": int(expires.timestamp()),
-        "tunnel_server_lifetime_seconds": lifetime,
+        # For the timer that no wrong clock can stretch.
+        "tunnel_server_lifetime_seconds": int((expires - entry.created).total_seconds()),
     }
 
 

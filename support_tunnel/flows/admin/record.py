@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Vault
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
 
-__all__ = ["CLAIM", "LOGIN_KEY", "SESSION_KEY", "STATE", "load_channel", "save_channel"]
+__all__ = [
+    "CLAIM",
+    "LOGIN_KEY",
+    "SESSION_KEY",
+    "STATE",
+    "Reached",
+    "load_channel",
+    "load_reached",
+    "save_channel",
+    "save_reached",
+]
 
 CLAIM = "claim"
 """Shown to the API to reach this tunnel's messages."""
@@ -18,6 +32,30 @@ SESSION_KEY = "session-key"
 STATE = "state"
 """AdminSession: prk2, the identical bytes of M2, for a resume."""
 _CHANNEL = "channel"
+_REACHED = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a later process needs to know of the server besides its address; nothing of it is secret."""
+
+    host_key: str
+    wireguard_port: int
+    network: IPv6Network
+    """The tunnel's own /64, which follows from the code: the code itself is kept nowhere."""
+
+
+def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
+    fields = {"host_key": reached.host_key, "wireguard_port": reached.wireguard_port, "network": str(reached.network)}
+    vault.put(tunnel, _REACHED, Secret(json.dumps(fields).encode()))
+
+
+def load_reached(vault: Vault, tunnel: TunnelId) -> Reached | None:
+    stored = vault.get(tunnel, _REACHED)
+    if stored is None:
+        return None
+    fields = json.loads(stored.reveal())
+    return Reached(fields["host_key"], fields["wireguard_port"], IPv6Network(fields["network"]))
 
 
 def save_channel(vault: Vault, tunnel: TunnelId, channel: Channel) -> None:

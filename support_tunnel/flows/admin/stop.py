@@ -12,7 +12,7 @@ from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, load_channel, save_channel
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["stop"]
+__all__ = ["stop", "tear_down"]
 
 NO_LOG = "0" * 64
 """Head of an audit log that this side does not keep yet."""
@@ -42,6 +42,15 @@ def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
         ports.vault.erase(tunnel)
     ending.raise_first()
     ports.ledger.remove(tunnel)
+
+
+def tear_down(ports: AdminPorts, tunnel: TunnelId) -> None:
+    """End it while another error is on its way up: that one stays the one that is reported."""
+    ending = Teardown()
+    with ending.step():
+        stop(ports, tunnel)
+    for left in ending.failures:
+        ports.progress.note(f"Not everything could be removed: {left}. `fab sweep` tries again.")
 
 
 def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, farewell: float) -> None:

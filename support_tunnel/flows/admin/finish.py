@@ -1,0 +1,103 @@
+"""From the answer to the connection: what `create-tunnel-server` does last, and `resume` does again after a crash.
+
+Everything here may be repeated: the role changes nothing the second time, the API keeps one copy of identical bytes, and
+reading a message again gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from support_tunnel.core import addressing
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell
+from support_tunnel.core.st1.admin import AdminSession
+from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
+from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.record import Reached
+
+__all__ = ["Answered", "finish"]
+
+CONFIRM_PATIENCE = 60.0
+"""Seconds for the device's tool to confirm the keys; no person is involved yet."""
+READY_PATIENCE = 1800.0
+"""Seconds for the owner to read, listen and decide: three questions of ten minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How it went. `answer_to_connected` is seconds from posting the answer to the device's READY."""
+
+    device: str
+    digits: str
+    user: str
+    until: datetime
+    server_address: str
+    answer_to_connected: float
+
+
+def finish(
+    ports: AdminPorts,
+    entry: LedgerEntry,
+    mailbox: Mailbox,
+    session: AdminSession,
+    reached: Reached,
+    shell: ServerShell,
+    read_aloud: Callable[[str], None],
+) -> Answered:
+    """Give the server its peer, post the answer, hear the device out. Raises HostError, WrongState, MessageError."""
+    tunnel = entry.tunnel
+    ports.progress.step("Handing the tunnel's key to the server")
+    # Before the answer is out: a device whose first handshake finds no key waits five seconds for the next
+    # (docs/decisions/0002). The key is worth nothing until a device confirms this very answer.
+    ports.library.converge(
+        shell,
+        ("tunnel_server",),
+        server_variables(entry, reached)
+        | {
+            "tunnel_server_peer_public_key": session.offer.wireguard_public,
+            "tunnel_server_peer_psk": session.psk_base64,
+        },
+        host="the tunnel server",
+        timeout=60,
+    )
+    ports.progress.step("Answering")
+    mailbox.post(tunnel, "answer", session.message)
+    posted = ports.clock.monotonic()
+
+    confirm = _await(ports, entry, mailbox, "confirm", CONFIRM_PATIENCE)
+    digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
+    read_aloud(digits)
+    ports.progress.step("Waiting for the owner's consent")
+    ready = session.read_ready(_await(ports, entry, mailbox, "ready", READY_PATIENCE).data)
+    took = ports.clock.monotonic() - posted
+    ports.door.prepare(
+        tunnel,
+        Hops(
+            server_address=entry.server_address,
+            server_user=LOGIN_USER,
+            server_host_key=reached.host_key,
+            device_address=str(addressing.device_address(reached.network)),
+            device_port=addressing.SESSION_PORT,
+            device_user=ready.user,
+            device_host_key=session.offer.ssh_host_key,
+        ),
+    )
+    ports.ledger.write(replace(entry, stage="connected", expires=ready.until))
+    return Answered(session.offer.name, digits, ready.user, ready.until, entry.server_address, took)
+
+
+def _await(ports: AdminPorts, entry: LedgerEntry, mailbox: Mailbox, slot: str, seconds: float) -> Blob:
+    deadline, seen = ports.clock.monotonic() + seconds, 0
+    while (left := deadline - ports.clock.monotonic()) > 0:
+        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(25.0, left)):
+            seen = blob.number
+            if blob.slot == slot:
+                return blob
+    raise HostError(
+        "device.silent",
+        f"the device sent no {slot} within {seconds:g} seconds",
+        next_step="Ask the owner for a new code.",
+    )
