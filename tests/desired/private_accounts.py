@@ -16,9 +16,10 @@ from tests.desired.bench import Bench
 
 __all__ = ["Accounts", "private_accounts"]
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 FURNISH = """
 set -e
-base=$1
+base=$1 checkout=$2
 mount --make-rprivate /
 mount -t tmpfs ours "$base" # useradd waits for its disk many times
 cd "$base"
@@ -29,12 +30,19 @@ mount --bind mail /var/mail
 mount -t tmpfs ours /dev/shm
 mount -t tmpfs ours /var/tmp
 mount -t tmpfs ours /var/log # lastlog
+case $checkout in /tmp/*) mkdir checkout && mount --rbind "$checkout" checkout ;; esac
 cd ..
 bench=$(dirname "$base")
 mount -t tmpfs ours /tmp
 chmod 1777 /tmp
 mkdir -p "$bench"
 mount --no-canonicalize --bind . "$bench"
+case $checkout in
+    /tmp/*)
+        mkdir -p "$checkout"
+        mount --no-canonicalize --rbind ./accounts/checkout "$checkout"
+        ;;
+esac
 echo ready
 exec cat
 """
@@ -75,7 +83,9 @@ def private_accounts(bench: Bench) -> Iterator[Accounts]:
     base.mkdir()
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     with subprocess.Popen(
-        [*namespaces, "sh", "-c", FURNISH, "furnish", str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*namespaces, "sh", "-c", FURNISH, "furnish", str(base), str(CHECKOUT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"ready\n", "the namespaces could not be made; mount has said why"
