@@ -68,14 +68,22 @@ def orphans() -> set[str]:
         signal.sigtimedwait({signal.SIGCHLD}, seconds)
 
 
+def end_of(wanted: int) -> int:
+    """Wait for one process and reap every orphan meanwhile: some programs wait until a child of theirs is really gone."""
+    while True:
+        pid, status = os.wait()
+        if pid == wanted:
+            return os.waitstatus_to_exitcode(status)
+
+
 def main(command: list[str]) -> int:
     """Run `command` to its end, whatever is pressed meanwhile, and compare."""
     adopt_orphans()
     before = things()
     process = subprocess.Popen(command)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the command too
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    status = process.wait()
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(process.pid, signal.SIGTERM))
+    status = end_of(process.pid)
     left = sorted(orphans() | (things() - before))
     sys.stdout.writelines(f"left behind: {line}\n" for line in left)
     return status or (LEFT if left else 0)
