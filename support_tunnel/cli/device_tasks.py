@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.device_doctor import doctor
+from support_tunnel.cli.device_install import install, uninstall
 from support_tunnel.cli.device_lists import detail_all_tunnels, list_all_tunnels, list_running_tunnels
 from support_tunnel.cli.output import emit, line, shows_pictures, stdout_is_journal
 from support_tunnel.core.errors import UsageError, WrongState
@@ -25,10 +27,13 @@ _JSON = "one line of JSON a result, for programs"
 
 @verb(
     aliases=("request-and-connect",),
+    iterable=("port",),
     flags={
         "ttl": "minutes the helper may stay at most (default 30, at most 480)",
         "name": "how this device is called on the helper's screen (default: its host name)",
         "wait": "minutes to wait for a helper before giving up (default 60)",
+        "files": "also offer to copy files both ways",
+        "port": "also offer this TCP port of the device's own (127.0.0.1); may be given more than once",
         "code-file": "also write the code into this new file (0600)",
         "phone": "a code of 13 words, to be read over the phone",
         "qr": "also show the code as a QR, for a helper's camera",
@@ -43,6 +48,8 @@ def request_and_connect_tunnel(
     code_file: str = "",
     phone: bool = False,
     qr: bool = False,
+    files: bool = False,
+    port: Sequence[str] = (),
     json: bool = False,
 ) -> None:
     """Ask for support: show a code for your helper, ask you before anybody is let in, and open the tunnel."""
@@ -56,6 +63,7 @@ def request_and_connect_tunnel(
 
     _within("ttl", ttl, 1, 480)
     _within("wait", wait, 1, 24 * 60)
+    scope = Scope("shell", tuple(_port(text) for text in port), files)
     if stdout_is_journal(os.environ) and not code_file:
         raise UsageError(
             "code.journal",
@@ -77,7 +85,7 @@ def request_and_connect_tunnel(
         to_stdout=not stdout_is_journal(os.environ),
         as_qr=qr,
     )
-    wish = Wish(scope=Scope("shell"), ttl=ttl * 60, name=name or settings.name, patience=wait * 60, phone=phone)
+    wish = Wish(scope=scope, ttl=ttl * 60, name=name or settings.name, patience=wait * 60, phone=phone)
     try:
         connected = request_and_connect(ports, wish, keeper=keeper_command(settings), hand_over=handing.show)
     finally:
@@ -174,6 +182,12 @@ def _chosen(given: str, known: list[TunnelId]) -> list[TunnelId]:
     return found
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError("usage.range", "--port is a number from 1 to 65535")
+    return int(text)
+
+
 def _within(flag: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise UsageError("usage.range", f"--{flag} is from {least} to {most} minutes")
@@ -194,4 +208,6 @@ def namespace() -> Collection:
         list_running_tunnels,
         detail_all_tunnels,
         doctor,
+        install,
+        uninstall,
     )

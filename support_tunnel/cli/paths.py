@@ -1,4 +1,4 @@
-"""Where this checkout keeps roles, templates and inventory, and where state lies on each side."""
+"""Where roles, templates and inventory are, in a checkout or installed, and where state lies on each side."""
 
 from __future__ import annotations
 
@@ -22,4 +22,6 @@ DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")
 def library() -> Library:
     from support_tunnel.flows.library import Library  # jinja2 and yaml: too slow for `fab --list`
 
-    return Library(roles=REPOSITORY / "roles", templates=REPOSITORY / "templates")
+    # Links into the checkout; in a wheel they are the folders themselves.
+    shipped = Path(__file__).resolve().parents[1] / "shipped"
+    return Library(roles=(shipped / "roles").resolve(), templates=(shipped / "templates").resolve())

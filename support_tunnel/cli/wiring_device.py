@@ -15,18 +15,18 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.flows.device.ports import DevicePorts
 
-__all__ = ["device_ports", "ending_ports", "keeper_command"]
+__all__ = ["device_ports", "ending_ports", "keeper_command", "need_root"]
 
 
 def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     """Raises UsageError when this is not root, or when the settings are wrong."""
-    _need_root()
+    need_root()
     return _ports(settings or load_device_settings(os.environ), load_policy())
 
 
 def ending_ports() -> DevicePorts:
     """For what only looks and ends: that works whatever has become of the settings since a session was opened."""
-    _need_root()
+    need_root()
     try:
         settings = load_device_settings(os.environ)
     except UsageError as wrong:
@@ -35,7 +35,8 @@ def ending_ports() -> DevicePorts:
     return _ports(settings, None)
 
 
-def _need_root() -> None:
+def need_root() -> None:
+    """Raises UsageError `device.root`."""
     if os.geteuid() != 0:
         raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
 

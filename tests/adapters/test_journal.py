@@ -116,3 +116,16 @@ def test_what_does_not_hold_is_said(
     written(tmp_path).write_bytes(edit(written(tmp_path).read_bytes()))
     (told,) = journal.sessions()
     assert told.broken == problem
+
+
+def test_each_line_is_echoed_once_it_is_written(tmp_path: Path, vault: FolderVault) -> None:
+    said: list[str] = []
+
+    def echo(text: str) -> None:
+        assert text.split()[0].encode() in written(tmp_path).read_bytes()
+        said.append(text)
+
+    journal = DiskJournal(tmp_path / "log", vault, ManualClock(), echo=echo)
+    journal.append(TUNNEL, "requested", {"ttl": 300})
+    journal.append(TUNNEL, "ended", {"reason": "two\nlines"})
+    assert said == ["requested ttl=300", "ended reason='two\\nlines'"]

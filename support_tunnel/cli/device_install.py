@@ -1,0 +1,115 @@
+"""`inv install` and `inv uninstall`: what a device is told once."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from support_tunnel.cli import paths
+from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.output import emit, line
+from support_tunnel.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from support_tunnel.cli.device_settings import DeviceSettings
+
+__all__ = ["install", "uninstall"]
+
+_JSON = "one line of JSON, for programs"
+
+
+@verb(
+    flags={
+        "api": "address of the API, https://name:port (default: as it is set)",
+        "api-fingerprint": "SHA-256 of the API's certificate, where no public authority vouches for it",
+        "name": "how this device is called on the helper's screen (default: its host name)",
+        "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440)",
+        "json": _JSON,
+    }
+)
+def install(
+    c: Context, api: str = "", api_fingerprint: str = "", name: str = "", minutes: int = 0, json: bool = False
+) -> None:
+    """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
+    from support_tunnel.adapters.local_shell import LocalShell
+    from support_tunnel.cli.device_settings import load_device_settings
+    from support_tunnel.cli.wiring_device import need_root
+    from support_tunnel.flows.device import install as flow
+
+    need_root()
+    given = {"SUPPORT_TUNNEL_API": api, "SUPPORT_TUNNEL_API_FINGERPRINT": api_fingerprint, "SUPPORT_TUNNEL_NAME": name}
+    for value in given.values():
+        if not value.isprintable():
+            raise UsageError("usage.value", "a setting is one line of printable text")
+    if not 0 <= minutes <= 24 * 60:
+        raise UsageError("usage.range", "--minutes is from 0 to 1440")
+    settings = load_device_settings({key: value for key, value in given.items() if value})
+    _check(settings)
+    words = [
+        "/usr/bin/env",
+        "-C",
+        str(paths.REPOSITORY),
+        sys.executable,
+        "-m",
+        "support_tunnel.cli.device_program",
+        "gc",
+    ]
+    variables = {
+        **_variables(settings),
+        "device_boot_command": flow.systemd_words(words),
+        "device_boot_minutes": minutes,
+    }
+    changed = flow.install(LocalShell(), paths.library(), variables)
+    if json:
+        emit({"changed": changed})
+    else:
+        line(
+            f"installed: {len(changed)} steps changed something" if changed else "installed: nothing had to be changed"
+        )
+
+
+def _check(settings: DeviceSettings) -> None:
+    """Refuse an address or pin that no request could use, before it is written."""
+    from support_tunnel.adapters.api_look import HttpApiLook
+    from support_tunnel.adapters.clock import SystemClock
+
+    HttpApiLook(settings.api, clock=SystemClock(), fingerprint=settings.api_fingerprint or None)
+
+
+def _variables(settings: DeviceSettings) -> dict[str, object]:
+    return {
+        "device_settings_api": settings.api,
+        "device_settings_api_fingerprint": settings.api_fingerprint,
+        "device_settings_name": "" if settings.name == socket.gethostname() else settings.name,
+        "device_settings_debug": settings.debug,
+        "device_settings_scripts": [
+            {"moment": moment, "command": shlex.join(command.words)} for moment, command in settings.hooks.items()
+        ],
+    }
+
+
+@verb(flags={"json": _JSON})
+def uninstall(c: Context, json: bool = False) -> None:
+    """End every session, and take the clean-up at boot away. Settings and logs stay; they are yours to delete."""
+    from support_tunnel.adapters.local_shell import LocalShell
+    from support_tunnel.cli.wiring_device import ending_ports
+    from support_tunnel.flows.device import install as flow
+    from support_tunnel.flows.device.clean_up import known_tunnels
+    from support_tunnel.flows.device.end_session import stop_session
+
+    ports = ending_ports()
+    tunnels = known_tunnels(ports)
+    for tunnel in tunnels:
+        stop_session(ports, tunnel, "support-tunnel was taken off this device")
+    removed = flow.uninstall(LocalShell())
+    if json:
+        emit({"stopped": [str(tunnel) for tunnel in tunnels], "removed": removed})
+        return
+    line(f"uninstalled: {', '.join(removed)}" if removed else "uninstalled: there was nothing to take away")
+    kept = [str(path) for path in (paths.DEVICE_CONFIG.parent, paths.DEVICE_LOG, paths.DEVICE_STATE) if path.exists()]
+    if kept:
+        sys.stderr.write(f"Kept: {', '.join(kept)}\n")

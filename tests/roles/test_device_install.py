@@ -1,0 +1,69 @@
+"""What `inv install` puts on a device: as Ansible makes it, twice the same, and a unit that runs exactly the words it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
+from support_tunnel.core.ssh_key import new_keypair
+from support_tunnel.flows.device.install import systemd_words, uninstall
+from support_tunnel.testing.scratch_cloud import scratch_cloud
+from tests.roles.hosts import apply, make_device, run
+from tests.roles.test_oracle import Ansible, seen
+
+pytestmark = [pytest.mark.onebox, pytest.mark.oracle]
+
+INSTALLED = ("device_settings", "device_boot")
+HOSTILE = ["a b", "$HOME ${HOME} $$", "%h %% %n", "'\"\\", "; touch /root/no", "{{ 1 }} {id}"]
+GIVEN = {
+    "device_settings_api": "https://a.example:8443",
+    "device_settings_api_fingerprint": "ab" * 32,
+    "device_settings_name": "Till 3",
+    "device_settings_debug": True,
+    "device_settings_scripts": [{"moment": "pre-up", "command": "/opt/up '{id}' --x"}],
+    "device_boot_command": systemd_words(["/usr/bin/touch", "/root/cleaned"]),
+    "device_boot_minutes": 30,
+}
+WHAT = ("/etc/support_tunnel /etc/systemd/system", "support-tunnel-clean.timer")
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[LocalNodeDriver]:
+    with scratch_cloud() as made:
+        yield made
+
+
+def test_it_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path) -> None:
+    private, public = new_keypair("owner")
+    _, our_shell = make_device(driver, "device-ours")
+    their_node, their_shell = make_device(driver, "device-theirs")
+    with our_shell, their_shell:
+        run(their_shell, f"echo '{public}' >>/root/.ssh/authorized_keys")
+        ansible = Ansible(tmp_path, their_node.public_ips[0], "root", private, their_node.extra["host_key"])
+        assert apply(our_shell, INSTALLED, GIVEN).changed
+        assert ansible.play(INSTALLED, GIVEN)["changed"] > 0
+        assert seen(our_shell, *WHAT) == seen(their_shell, *WHAT)
+        assert not apply(our_shell, INSTALLED, GIVEN).changed
+        assert ansible.play(INSTALLED, GIVEN)["changed"] == 0
+
+
+def test_the_unit_runs_the_words_it_was_given_and_goes_without_a_trace(driver: LocalNodeDriver) -> None:
+    _, shell = make_device(driver, "device-words")
+    with shell:
+        before = seen(shell, "/etc/systemd/system", "")
+        words = [
+            "/usr/bin/python3",
+            "-c",
+            "import sys, json; json.dump(sys.argv[1:], open('/root/words', 'w'))",
+            *HOSTILE,
+        ]
+        apply(shell, INSTALLED, {**GIVEN, "device_boot_command": systemd_words(words)})
+        run(shell, "systemctl start support-tunnel-clean.service")
+        said = run(shell, "python3 -c 'import json; [print(word) for word in json.load(open(\"/root/words\"))]'").stdout
+        assert said.splitlines() == HOSTILE
+        assert uninstall(shell) == ["support-tunnel-clean.timer", "support-tunnel-clean.service"]
+        assert uninstall(shell) == []
+        assert seen(shell, "/etc/systemd/system", "") == before
