@@ -219,3 +219,26 @@ def test_installing_keeps_the_owners_scripts(people: Crew) -> None:
         assert people.inv("install").stdout == "installed: nothing had to be changed\n"
         assert people.inv("uninstall").status == 0
         assert people.device(unquoted) == before
+
+
+def test_settings_from_the_environment_alone_reach_the_keeper(trusting: Crew) -> None:
+    """It is no child of the shell that asked, and once ended at its first step, leaving a session nobody watched."""
+    settings = trusting.on.settings
+    told = shlex.join(
+        [f"SUPPORT_TUNNEL_API={settings.api}", f"SUPPORT_TUNNEL_API_FINGERPRINT={settings.api_fingerprint}"]
+    )
+    with broken(trusting, f"mv {CONFIG} /root/config.ini", f"mv /root/config.ini {CONFIG}"):
+        ask = invoke_on_device("request-and-connect-tunnel", "--json", "--ttl", "5")
+        with processes.streaming([*trusting.on.device.ssh, f"env {told} {ask}"]) as owner:
+            code = Code.parse(json.loads(owner.line())["preshared_key"])
+            answered = trusting.fab("create-tunnel-server", "--json", "-p", "-", stdin=code.text().reveal())
+            assert owner.end(timeout=PATIENCE).status == 0
+        assert answered.status == 0, answered.stderr
+        assert trusting.inv("list-running-tunnels").stdout == f"{code.tunnel} connected\n"
+        assert trusting.fab("stop", code.tunnel[:8]).status == 0
+        trusting.closed()
+        (row,) = [
+            row for row in json.loads(trusting.inv("detail-all-tunnels").stdout) if row["tunnel_id"] == code.tunnel
+        ]
+        assert row["reason"] == "the helper ended it"
+        assert trusting.left(code.tunnel) == []
