@@ -40,6 +40,8 @@ class AdminSettings:
     """The ledger."""
     runtime: str = ""
     """Session secrets, on tmpfs; default: the user's runtime folder."""
+    webhook: str = ""
+    """Told of each request that begins to wait while `fab list --watch` runs."""
     refuse_code_on_argv: bool = False
     """Refuse a code given as an argument instead of warning."""
 

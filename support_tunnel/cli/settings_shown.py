@@ -14,7 +14,7 @@ __all__ = ["HIDDEN", "ShownSetting", "shown"]
 
 HIDDEN = "(hidden)"
 SECRET = re.compile(r"(?i)token|secret|passw|credential|(^|_)key(_|$)|api_?key|private")
-PUBLIC = frozenset({"api", "api_fingerprint", "signer"})
+PUBLIC = frozenset({"api", "api_fingerprint", "signer", "webhook"})
 
 
 @dataclass(frozen=True, slots=True)

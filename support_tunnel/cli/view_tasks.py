@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,24 +14,34 @@ from support_tunnel.cli.output import emit, line, table
 
 if TYPE_CHECKING:
     from support_tunnel.flows.admin.listing import Detail, Listing, Row
+    from support_tunnel.flows.admin.ports import AdminPorts
 
 __all__ = ["get", "list_", "settings"]
 
 _JSON = "one line of JSON a result, for programs"
 
 
-@verb(flags={"json": _JSON}, name="list")
-def list_(c: Context, json: bool = False) -> None:
+@verb(
+    flags={
+        "watch": "go on looking; say when a request begins to wait (bell, and the webhook of the inventory)",
+        "json": _JSON,
+    },
+    name="list",
+)
+def list_(c: Context, watch: bool = False, json: bool = False) -> None:
     """Show your tunnels, and the organisation's requests that wait for an answer."""
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.flows.admin.listing import listing
 
-    found = listing(admin_ports(load_admin_settings(os.environ)))
-    if json:
-        emit([_row(row) for row in found.rows])
-    else:
-        _show(found)
+    chosen = load_admin_settings(os.environ)
+    ports = admin_ports(chosen)
+    show = _emit if json else _show
+    if watch:
+        _watch(ports, chosen.webhook, show, as_json=json)
+        return
+    found = listing(ports)
+    show(found)
     if found.unseen:
         raise found.unseen
 
@@ -73,6 +84,22 @@ def settings(c: Context, json: bool = False) -> None:
         table(("setting", "from", "value"), [(row.name, row.origin, str(row.value)) for row in rows])
 
 
+def _watch(ports: AdminPorts, webhook: str, show: Callable[[Listing], None], *, as_json: bool) -> None:
+    from support_tunnel.adapters.webhook_http import Webhook
+    from support_tunnel.cli.watch import show_watch
+    from support_tunnel.flows.admin.watching import watch
+
+    told = Webhook(webhook) if webhook else None
+    try:
+        show_watch(watch(ports), told, show, as_json=as_json)
+    except KeyboardInterrupt:
+        return  # the one way in which it ends well
+
+
+def _emit(found: Listing) -> None:
+    emit([_row(row) for row in found.rows])
+
+
 def _show(found: Listing) -> None:
     if found.rows:
         table(
@@ -100,6 +127,7 @@ def _row(row: Row) -> dict[str, object]:
         "state": row.state,
         "mine": row.mine,
         "device": row.device,
+        "created": row.created,
         "expires": row.expires,
         "answered_by": row.answered_by or None,
     }

@@ -21,6 +21,7 @@ class Row:
     tunnel: TunnelId
     state: str
     mine: bool
+    created: datetime
     expires: datetime
     device: str = ""
     server: str = ""
@@ -61,11 +62,11 @@ class Detail:
 def listing(ports: AdminPorts) -> Listing:
     """Own tunnels first, then the API's open ones. An API that is away takes nothing from the first."""
     own = ports.ledger.entries()
-    rows = [Row(e.tunnel, e.stage, True, e.expires, e.device_name, e.server_address) for e in own]
+    rows = [Row(e.tunnel, e.stage, True, e.created, e.expires, e.device_name, e.server_address) for e in own]
     mine = {row.tunnel for row in rows}
     seen, unseen = _seen(ports)
     rows += [
-        Row(row.tunnel, _api_state(row), False, row.expires, answered_by=row.answered_by or "")
+        Row(row.tunnel, _api_state(row), False, row.created, row.expires, answered_by=row.answered_by or "")
         for row in seen
         if row.tunnel not in mine and row.state == "open"
     ]
