@@ -7,9 +7,13 @@ ssh says for what the device said.
 
 from __future__ import annotations
 
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from support_tunnel.adapters import processes
+from support_tunnel.adapters import processes, sftp_batch
 from support_tunnel.adapters.ssh_device import DEVICE, Files, Hop, key_exchanges, known_hosts, ssh_config
 from support_tunnel.adapters.ssh_failure import failure_of
 from support_tunnel.core.errors import HostError, UsageError, WrongState
@@ -25,6 +29,7 @@ CONFIG, KNOWN_HOSTS, SERVER_LOG, DEVICE_LOG = "ssh-config", "ssh-known-hosts", "
 SSH_FAILED = 255
 CUT = " closed by remote host.\r\n"
 """The one failure ssh tells on stderr and not in its log (clientloop.c); a device that forges it says the same of itself."""
+LISTENS = "listens"
 NO_DEADLINE = 24 * 3600.0
 """Seconds; no tunnel lives longer (2.5)."""
 
@@ -84,6 +89,83 @@ class SshDoor:
         self._refuse_failure(tunnel, status, before)
         return status
 
+    def put(self, tunnel: TunnelId, local: str, remote: str, *, replace: bool) -> None:
+        """Under another name first, so that nobody there ever sees half a file. Raises as `core.ports.Door`."""
+        if not Path(local).is_file():
+            raise UsageError("file.local", f"{local} is not a file that can be read")
+        if not replace and self._sftp(tunnel, sftp_batch.listing(remote)).status == 0:
+            raise UsageError(
+                "file.exists", f"{remote} is there already on the device", next_step="Give --force to replace it."
+            )
+        part = f"{remote}.{secrets.token_hex(4)}.part"
+        done = self._sftp(tunnel, sftp_batch.putting(str(Path(local).resolve()), part, remote, replace=replace))
+        if done.status:
+            self._sftp(tunnel, sftp_batch.removing(part))
+            raise sftp_batch.failure_of_copy(done.stderr)
+
+    def fetch(self, tunnel: TunnelId, remote: str, local: str, *, replace: bool) -> None:
+        """Into a folder of our own first: neither name nor mode of what arrives is the device's choice until it is whole."""
+        target = Path(local).absolute()
+        if not replace and os.path.lexists(target):
+            raise _is_there(local)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".support-tunnel-", dir=target.parent) as folder:
+                arrived = Path(folder) / "file"
+                done = self._sftp(tunnel, sftp_batch.fetching(remote, str(arrived)))
+                if done.status:
+                    raise sftp_batch.failure_of_copy(done.stderr)
+                arrived.chmod(arrived.stat().st_mode & 0o777)
+                if replace:
+                    arrived.replace(target)
+                else:
+                    os.link(arrived, target)
+        except FileExistsError:
+            raise _is_there(local) from None
+        except OSError as error:
+            raise UsageError("file.local", f"{local} cannot be written: {error.strerror}") from None
+
+    def forward(self, tunnel: TunnelId, port: int, local_port: int, *, opened: Callable[[], None]) -> None:
+        argv, before = self._argv(tunnel, "-N"), self._logged(tunnel)
+        # ssh runs the local command once it listens; without it nobody could say when.
+        listens = (
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-o",
+            "PermitLocalCommand=yes",
+            "-o",
+            f"LocalCommand=echo {LISTENS}",
+        )
+        argv[1:1] = [*listens, "-L", f"127.0.0.1:{local_port}:127.0.0.1:{port}"]
+        with processes.streaming(argv) as ssh:
+            if ssh.line() == LISTENS:
+                opened()
+            ended = ssh.end(timeout=NO_DEADLINE)
+        if "Address already in use" in self._said(tunnel, before):
+            raise UsageError(
+                "port.busy", f"port {local_port} of this machine is in use", next_step="Name another: PORT:LOCALPORT."
+            )
+        self._refuse_failure(tunnel, ended.status, before)
+        raise HostError(
+            "host.lost", "the connection to the device was lost", next_step="See `fab get` and start it again."
+        )
+
+    def _sftp(self, tunnel: TunnelId, batch: str) -> Completed:
+        """One connection for one batch. ssh is started by sftp but keeps its own log, which no word of the device reaches."""
+        argv, before = self._argv(tunnel, "-s"), self._logged(tunnel)
+        through = " ".join([*argv[: argv.index("--")], "sftp"])
+        done = processes.run(
+            ["sftp", "-q", "-b", "-", "-D", through], stdin=batch.encode(), timeout=NO_DEADLINE, accept=None
+        )
+        if done.status:
+            said = self._said(tunnel, before)
+            if "subsystem request failed" in said:
+                raise sftp_batch.failure_of_copy(said)
+            self._refuse_failure(tunnel, SSH_FAILED, before)
+        return done
+
+    def _said(self, tunnel: TunnelId, before: tuple[int, int]) -> str:
+        return Path(self._files(tunnel).device_log).read_bytes()[before[1] :].decode(errors="replace")
+
     def _files(self, tunnel: TunnelId) -> Files:
         return Files(*(self._vault.path(tunnel, name) for name in (CONFIG, KNOWN_HOSTS, SERVER_LOG, DEVICE_LOG)))
 
@@ -114,3 +196,7 @@ class SshDoor:
             said = Path(log).read_bytes()[seen:].decode(errors="replace")
             if failure := failure_of(said, hop=hop):
                 raise failure
+
+
+def _is_there(local: str) -> UsageError:
+    return UsageError("file.exists", f"{local} is there already", next_step="Give --force to replace it.")

@@ -14,6 +14,7 @@ from support_tunnel.cli import api_tasks, key_tasks
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.converge_task import converge
 from support_tunnel.cli.output import emit, line
+from support_tunnel.cli.reach_tasks import command, connect, fetch, forward, put
 from support_tunnel.cli.rehearse_task import rehearse
 from support_tunnel.cli.view_tasks import get, list_, settings
 from support_tunnel.core.errors import SupportTunnelError, UsageError
@@ -133,40 +134,6 @@ def _connected(tunnel: TunnelId, answered: Answered, *, as_json: bool) -> None:
         sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
 
 
-@verb(positional=("tunnel_id",), flags={"tunnel-id": _ID})
-def connect(c: Context, tunnel_id: str) -> None:
-    """Open a terminal in the device's session."""
-    from support_tunnel.cli.admin_settings import load_admin_settings
-    from support_tunnel.cli.wiring_admin import admin_ports
-    from support_tunnel.flows.admin.listing import find
-
-    ports = admin_ports(load_admin_settings(os.environ))
-    status = ports.door.terminal(find(ports, tunnel_id))
-    if status:
-        raise SystemExit(status)
-
-
-@verb(
-    positional=("tunnel_id", "command_line"),
-    flags={"tunnel-id": _ID, "command-line": "what to run, in one word", "json": _JSON},
-)
-def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -> None:
-    """Run one command in the device's session; its exit status becomes this one's."""
-    from support_tunnel.cli.admin_settings import load_admin_settings
-    from support_tunnel.cli.wiring_admin import admin_ports
-    from support_tunnel.flows.admin.listing import find
-
-    ports = admin_ports(load_admin_settings(os.environ))
-    done = ports.door.command(find(ports, tunnel_id), command_line, timeout=None)
-    if json:
-        emit({"status": done.status, "stdout": done.stdout, "stderr": done.stderr})
-    else:
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
-    if done.status:
-        raise SystemExit(done.status)
-
-
 @verb(positional=("tunnel_id",), flags={"tunnel-id": _ID, "json": _JSON})
 def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
     """End a tunnel: tell the device, remove the server, erase the keys."""
@@ -229,7 +196,20 @@ def _local(when: datetime) -> str:
 def namespace() -> Collection:
     """The collection that fabfile.py names."""
     collection = Collection(
-        create_tunnel_server, resume, list_, get, settings, connect, command, stop, sweep, rehearse, converge
+        create_tunnel_server,
+        resume,
+        list_,
+        get,
+        settings,
+        connect,
+        command,
+        put,
+        fetch,
+        forward,
+        stop,
+        sweep,
+        rehearse,
+        converge,
     )
     collection.add_collection(api_tasks.namespace(), name="api")
     collection.add_collection(key_tasks.namespace(), name="key")

@@ -36,14 +36,19 @@ def verb(
     flags: Mapping[str, str] | None = None,
     positional: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
+    iterable: tuple[str, ...] = (),
     name: str = "",
 ) -> Callable[[Callable[..., None]], Task[Any]]:
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly."""
 
     def wrap(function: Callable[..., None]) -> Task[Any]:
-        return task(name=name or None, help=dict(flags or {}), positional=list(positional), aliases=aliases)(
-            boundary(function)
-        )
+        return task(
+            name=name or None,
+            help=dict(flags or {}),
+            positional=list(positional),
+            aliases=aliases,
+            iterable=list(iterable),
+        )(boundary(function))
 
     return wrap
 

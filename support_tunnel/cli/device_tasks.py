@@ -49,7 +49,7 @@ def request_and_connect_tunnel(
     phone: bool = False,
     qr: bool = False,
     files: bool = False,
-    port: Sequence[str] = (),
+    port: Sequence[str] | None = None,
     json: bool = False,
 ) -> None:
     """Ask for support: show a code for your helper, ask you before anybody is let in, and open the tunnel."""
@@ -63,7 +63,7 @@ def request_and_connect_tunnel(
 
     _within("ttl", ttl, 1, 480)
     _within("wait", wait, 1, 24 * 60)
-    scope = Scope("shell", tuple(_port(text) for text in port), files)
+    scope = Scope("shell", tuple(_port(text) for text in port or ()), files)
     if stdout_is_journal(os.environ) and not code_file:
         raise UsageError(
             "code.journal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from support_tunnel.core.errors import SupportTunnelError
@@ -68,3 +69,13 @@ class FakeDoor:
     def terminal(self, tunnel: TunnelId) -> int:
         self.terminals += 1
         return self._says.status
+
+    def put(self, tunnel: TunnelId, local: str, remote: str, *, replace: bool) -> None:
+        self.commands.append(f"put {local} {remote}{' over it' * replace}")
+
+    def fetch(self, tunnel: TunnelId, remote: str, local: str, *, replace: bool) -> None:
+        self.commands.append(f"fetch {remote} {local}{' over it' * replace}")
+
+    def forward(self, tunnel: TunnelId, port: int, local_port: int, *, opened: Callable[[], None]) -> None:
+        self.commands.append(f"forward {port} {local_port}")
+        opened()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,4 +73,16 @@ class Door(Protocol):
 
     def terminal(self, tunnel: TunnelId) -> int:
         """A real terminal in the session; returns the shell's exit status."""
+        ...
+
+    def put(self, tunnel: TunnelId, local: str, remote: str, *, replace: bool) -> None:
+        """Copy a file there, whole or not at all. Raises UsageError `file.exists` unless `replace`; HostError `file*`."""
+        ...
+
+    def fetch(self, tunnel: TunnelId, remote: str, local: str, *, replace: bool) -> None:
+        """Copy a file here, whole or not at all. Raises as `put`."""
+        ...
+
+    def forward(self, tunnel: TunnelId, port: int, local_port: int, *, opened: Callable[[], None]) -> None:
+        """Lead 127.0.0.1:`local_port` here to the device's own `port` until interrupted. Raises HostError `ssh.*`."""
         ...

@@ -100,4 +100,6 @@ def _variables(
         "device_access_expiry": consent.until.strftime("%Y%m%d%H%M%SZ"),
         "device_access_seconds": session.answer.ttl,
         "device_access_kex": list(kex),
+        "device_access_files": consent.scope.files,
+        "device_access_ports": list(consent.scope.ports),
     }
