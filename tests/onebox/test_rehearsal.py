@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,9 +19,11 @@ CODE = re.compile(r"st1[02-9ac-hj-np-z]{8}", re.IGNORECASE)
 KEY = re.compile(r"PRIVATE KEY|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
 
 
-def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left() -> None:
+def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left(tmp_path: Path) -> None:
     fab = Path(sys.executable).with_name("fab")
-    ended = processes.run(["env", "-C", paths.REPOSITORY, fab, "rehearse", "--json"], timeout=200, accept=None)
+    report = tmp_path / "rehearsal.xml"
+    words = (str(fab), "rehearse", "--json", "--junit", str(report))  # as in docs/ci.md
+    ended = processes.run(["env", "-C", paths.REPOSITORY, *words], timeout=200, accept=None)
     assert ended.status == 0, ended.stderr
     (line,) = ended.stdout.splitlines()
     result = json.loads(line)
@@ -29,8 +32,11 @@ def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left() -> None:
     assert all(step["name"] and step["seconds"] >= 0 for step in result["steps"])
     assert len(result["steps"]) >= 10
     assert sum(step["seconds"] for step in result["steps"]) <= result["total_seconds"] + 0.1
+    suite = ElementTree.parse(report).getroot()  # noqa: S314 - our own, just made
+    assert [case.get("name", "")[3:] for case in suite] == [step["name"] for step in result["steps"]]
+    assert (suite.get("failures"), suite.get("tests")) == ("0", str(len(result["steps"])))
     for secret in (CODE, KEY):
-        assert not secret.search(ended.stdout + ended.stderr)
+        assert not secret.search(ended.stdout + ended.stderr + report.read_text())
 
 
 @pytest.mark.parametrize("text", ["st1qqqqqqqq", "ST1QPZRY9X8", "-----BEGIN OPENSSH PRIVATE KEY-----", "A" * 43 + "="])
