@@ -17,7 +17,7 @@ from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
 from support_tunnel.core.secret import Secret
 
-__all__ = ["TmpfsVault", "default_vault_folder"]
+__all__ = ["TmpfsVault", "default_vault_folder", "in_memory"]
 
 MEMORY_BACKED = frozenset({"tmpfs", "ramfs"})
 LOCK = ".lock"
@@ -69,7 +69,7 @@ class TmpfsVault:
         self._check_medium()
 
     def _check_medium(self) -> None:
-        if not _in_memory(self._root.path):
+        if not in_memory(self._root.path):
             raise UsageError(
                 "vault.disk",
                 f"{self._root.path} is on a disk, and session secrets may lie in memory only",
@@ -88,7 +88,7 @@ def default_vault_folder(environment: Mapping[str, str]) -> Path:
     if os.geteuid() == 0:
         candidates.append(Path("/run/support_tunnel_admin"))
     candidates.append(Path(f"/dev/shm/support_tunnel_{os.geteuid()}"))  # noqa: S108 - only a 0700 folder of ours passes
-    return next((folder for folder in candidates if _in_memory(folder.parent)), candidates[0])
+    return next((folder for folder in candidates if in_memory(folder.parent)), candidates[0])
 
 
 def _checked(name: str) -> str:
@@ -97,7 +97,7 @@ def _checked(name: str) -> str:
     return name
 
 
-def _in_memory(folder: Path) -> bool:
+def in_memory(folder: Path) -> bool:
     """Tell whether `folder` lies on tmpfs. By device number in mountinfo (proc(5)): Python's statvfs has no type."""
     try:
         device = folder.stat().st_dev

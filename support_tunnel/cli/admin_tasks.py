@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli import api_tasks, key_tasks
+from support_tunnel.cli.admin_doctor import doctor
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.converge_task import converge
 from support_tunnel.cli.output import emit, line
@@ -201,6 +202,7 @@ def namespace() -> Collection:
         list_,
         get,
         settings,
+        doctor,
         connect,
         command,
         put,

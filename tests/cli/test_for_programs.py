@@ -68,6 +68,7 @@ VERBS: dict[str, Callable[[str], None]] = {
 }
 ELSEWHERE = {
     "create-tunnel-server": "tests/onebox: the digits and `connected`",
+    "doctor": "tests/cli/test_admin_doctor.py",
     "resume": "as create-tunnel-server, one function writes both",
     "rehearse": "tests/onebox/test_rehearsal.py",
     "settings": "below: its keys are the settings",
