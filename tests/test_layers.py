@@ -77,7 +77,9 @@ WORLD = words(
 NO_WORLD = {"core": WORLD | {"pathlib"}, "flows": WORLD}
 """A flow may hand a Path to `desired`, which reads; core has no use for one."""
 
-HEAVY = words("ansible fabric fastapi httpx jinja2 libcloud limits paramiko pydantic requests rich starlette uvicorn yaml")
+HEAVY = words(
+    "ansible fabric fastapi httpx jinja2 libcloud limits paramiko pydantic requests rich starlette uvicorn yaml"
+)
 """Slow to import: `inv --list` and `fab --list` may not pay for them."""
 
 STARTS_PROCESSES = {"subprocess"}

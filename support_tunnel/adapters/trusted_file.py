@@ -22,7 +22,9 @@ def read_trusted(path: Path) -> str:
         found = os.fstat(descriptor)
         quoted = shlex.quote(str(path))
         if found.st_uid not in (0, os.geteuid()):
-            raise UsageError("file.owner", f"{path} belongs to somebody else", next_step=f"Check it, then: chown root {quoted}")
+            raise UsageError(
+                "file.owner", f"{path} belongs to somebody else", next_step=f"Check it, then: chown root {quoted}"
+            )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise UsageError("file.mode", f"others can change {path}", next_step=f"Check it, then: chmod go-w {quoted}")
         try:

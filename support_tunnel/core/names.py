@@ -20,7 +20,9 @@ def parse_tunnel_id(text: str) -> TunnelId:
     """Accept a whole tunnel id. Raises UsageError `tunnel.id`."""
     cleaned = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{32}", cleaned):
-        raise UsageError("tunnel.id", "a tunnel id is 32 hex digits", next_step="Copy it from `fab list` or from the owner.")
+        raise UsageError(
+            "tunnel.id", "a tunnel id is 32 hex digits", next_step="Copy it from `fab list` or from the owner."
+        )
     return TunnelId(cleaned)
 
 
