@@ -9,7 +9,7 @@ import pytest
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.api_host import Host, make_api_host
 from tests.roles.hosts import apply
-from tests.roles.test_oracle import Ansible
+from tests.roles.judge import Ansible
 
 pytestmark = [pytest.mark.onebox, pytest.mark.oracle]
 
@@ -43,7 +43,7 @@ def test_the_api_is_what_ansible_makes_of_it(tmp_path: Path) -> None:
         given = ours.variables() | {"api_packages": []}
         ansible = Ansible(folders[1], theirs.url.removeprefix("https://"), "root", theirs.ssh_key, theirs.host_key)
         assert apply(ours.shell, ("api",), given).changed
-        assert ansible.play(("api",), given)["changed"] > 0
+        assert ansible.play(("api",), given) > 0
         assert seen(ours) == seen(theirs)
         assert not apply(ours.shell, ("api",), given).changed
-        assert ansible.play(("api",), given)["changed"] == 0
+        assert ansible.play(("api",), given) == 0

@@ -12,7 +12,8 @@ from support_tunnel.core.ssh_key import new_keypair
 from support_tunnel.flows.device.install import systemd_words, uninstall
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.hosts import apply, make_device, run
-from tests.roles.test_oracle import Ansible, seen
+from tests.roles.judge import Ansible
+from tests.roles.test_oracle import seen
 
 pytestmark = [pytest.mark.onebox, pytest.mark.oracle]
 
@@ -44,10 +45,10 @@ def test_it_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path)
         run(their_shell, f"echo '{public}' >>/root/.ssh/authorized_keys")
         ansible = Ansible(tmp_path, their_node.public_ips[0], "root", private, their_node.extra["host_key"])
         assert apply(our_shell, INSTALLED, GIVEN).changed
-        assert ansible.play(INSTALLED, GIVEN)["changed"] > 0
+        assert ansible.play(INSTALLED, GIVEN) > 0
         assert seen(our_shell, *WHAT) == seen(their_shell, *WHAT)
         assert not apply(our_shell, INSTALLED, GIVEN).changed
-        assert ansible.play(INSTALLED, GIVEN)["changed"] == 0
+        assert ansible.play(INSTALLED, GIVEN) == 0
 
 
 def test_the_unit_runs_the_words_it_was_given_and_goes_without_a_trace(driver: LocalNodeDriver) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 import secrets
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,6 @@ from tests.roles.hosts import (
     HOUR,
     LOGIN,
     NAMES,
-    ROLES,
     apply,
     device_variables,
     make_device,
@@ -32,6 +28,7 @@ from tests.roles.hosts import (
     server_variables,
     soon,
 )
+from tests.roles.judge import Ansible
 
 pytestmark = [pytest.mark.onebox, pytest.mark.oracle]
 
@@ -57,63 +54,6 @@ def seen(shell: ServerShell, paths: str, units: str) -> list[str]:
     return run(shell, script).stdout.splitlines()
 
 
-class Ansible:
-    """Runs one role play on one host by ssh, with files of the test's own and none of the user's."""
-
-    def __init__(self, folder: Path, address: str, user: str, private_key: Secret[str], host_key: str) -> None:
-        self.folder = folder
-        self.known_hosts = folder / "known_hosts"
-        self.known_hosts.write_text(f"{address} {host_key}\n")
-        self.address = address
-        key = folder / "key"
-        key.touch(mode=0o600)
-        key.write_text(private_key.reveal())
-        host = {
-            "ansible_host": address,
-            "ansible_user": user,
-            "ansible_become": user != "root",
-            "ansible_python_interpreter": "/usr/bin/python3",
-            "ansible_ssh_private_key_file": str(key),
-            "ansible_ssh_args": f"-F /dev/null -o UserKnownHostsFile={self.known_hosts} -o ControlMaster=no",
-        }
-        (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": {"twin": host}}}))
-
-    def trust(self, host_key: str) -> None:
-        self.known_hosts.write_text(f"{self.address} {host_key}\n")
-
-    def play(self, roles: tuple[str, ...], variables: Mapping[str, object]) -> dict[str, int]:
-        """Return Ansible's own count of the run: ok, changed, failures, skipped ..."""
-        plain = {name: value.reveal() if isinstance(value, Secret) else value for name, value in variables.items()}
-        playbook = [{"hosts": "twin", "gather_facts": False, "roles": list(roles), "vars": plain}]
-        (self.folder / "play.json").touch(mode=0o600)
-        (self.folder / "play.json").write_text(json.dumps(playbook))
-        ran = processes.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                "-i",
-                self.folder / "inventory.json",
-                self.folder / "play.json",
-            ],
-            timeout=200,
-            accept=None,
-            env={
-                "HOME": str(self.folder),
-                "ANSIBLE_HOME": str(self.folder / "ansible"),
-                "ANSIBLE_ROLES_PATH": str(ROLES),
-                "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_STDOUT_CALLBACK": "default",
-                "ANSIBLE_NOCOLOR": "true",
-                "ANSIBLE_HOST_KEY_CHECKING": "true",
-                "PATH": os.environ["PATH"],
-            },
-        )
-        recap = next((line for line in ran.stdout.splitlines() if line.startswith("twin ")), "")
-        counts = {name: int(count) for name, _, count in (word.partition("=") for word in recap.split()[2:])}
-        assert counts, ran.stdout + ran.stderr
-        assert counts["failed"] == counts["unreachable"] == 0, ran.stdout + ran.stderr
-        return counts
-
-
 def test_tunnel_server_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path) -> None:
     expires = soon(HOUR)  # one hour for both: cloud-init writes it down
     ours, theirs = (make_server(driver, f"server-{whose}", expires) for whose in ("ours", "theirs"))
@@ -131,11 +71,11 @@ def test_tunnel_server_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_
     read_key = "/etc/ssh/ssh_host_ed25519_key_tunnel.pub"
     with ours.connect(ours.first_key) as our_shell, theirs.connect(theirs.first_key) as their_shell:
         assert apply(our_shell, ("tunnel_server",), given).changed
-        assert ansible.play(("tunnel_server",), given)["changed"] > 0
+        assert ansible.play(("tunnel_server",), given) > 0
         ansible.trust(run(their_shell, f"cat {read_key}").stdout.strip())
         assert seen(our_shell, *what) == seen(their_shell, *what)
         assert not apply(our_shell, ("tunnel_server",), given).changed
-        assert ansible.play(("tunnel_server",), given)["changed"] == 0
+        assert ansible.play(("tunnel_server",), given) == 0
 
 
 def test_the_device_roles_are_what_ansible_makes_of_them(driver: LocalNodeDriver, tmp_path: Path) -> None:
@@ -157,7 +97,7 @@ def test_the_device_roles_are_what_ansible_makes_of_them(driver: LocalNodeDriver
         run(their_shell, f"echo '{public}' >>/root/.ssh/authorized_keys")
         ansible = Ansible(tmp_path, their_node.public_ips[0], "root", private, their_node.extra["host_key"])
         assert apply(our_shell, DEVICE_ROLES, given).changed
-        assert ansible.play(DEVICE_ROLES, given)["changed"] > 0
+        assert ansible.play(DEVICE_ROLES, given) > 0
         assert seen(our_shell, *what) == seen(their_shell, *what)
         assert not apply(our_shell, DEVICE_ROLES, given).changed
-        assert ansible.play(DEVICE_ROLES, given)["changed"] == 0
+        assert ansible.play(DEVICE_ROLES, given) == 0
