@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line
-from support_tunnel.core.admin_health import (
-    SecretFile,
-    judge_clouds,
-    judge_private_file,
-    judge_root,
-    judge_ssh,
-    judge_vault,
-)
-from support_tunnel.core.device_health import Check, failure, judge_clock, judge_mlkem
 from support_tunnel.core.errors import SupportTunnelError
-
-if TYPE_CHECKING:
-    from support_tunnel.cli.admin_settings import AdminSettings
-    from support_tunnel.flows.admin.ports import AdminPorts
 
 __all__ = ["doctor"]
 
@@ -33,8 +15,9 @@ __all__ = ["doctor"]
 def doctor(c: Context, json: bool = False) -> None:
     """Check whether this machine can answer a request: a line a check, and what to do where it cannot."""
     from support_tunnel.adapters.terminal import printable
+    from support_tunnel.cli.admin_examination import examine
 
-    checks = list(_examine())
+    checks = list(examine())
     if json:
         emit([{"check": one.name, "state": one.state, "said": one.said, "fix": one.fix} for one in checks])
     for one in () if json else checks:
@@ -47,97 +30,3 @@ def doctor(c: Context, json: bool = False) -> None:
             f"this machine cannot answer a request yet: {', '.join(failed)}",
             next_step="Do what stands behind each fail, then run this again.",
         )
-
-
-def _examine() -> Iterator[Check]:
-    """Every check runs, whatever the one before it found; without settings there is nothing more to look at."""
-    from support_tunnel.cli.admin_settings import load_admin_settings
-    from support_tunnel.cli.wiring_admin import admin_ports
-    from support_tunnel.core.st1.kem import mlkem_available
-
-    yield judge_ssh(_kex())
-    yield judge_mlkem(mlkem_available())
-    try:
-        settings = load_admin_settings(os.environ)
-        ports = admin_ports(settings)
-    except SupportTunnelError as error:
-        yield failure("config", error)
-        return
-    yield Check("config", "ok", "the settings are whole")
-    yield from _keys(settings, ports)
-    yield judge_vault(str(_vault(settings)), in_memory=_lies_in_memory(_vault(settings)))
-    yield from _api(settings, ports)
-    yield judge_root(settings.clouds, uid=os.geteuid())
-    yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
-
-
-def _kex() -> list[str] | None:
-    from support_tunnel.adapters import processes
-
-    try:
-        return processes.run(["ssh", "-Q", "kex"]).stdout.split()
-    except SupportTunnelError:
-        return None
-
-
-def _keys(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:
-    if settings.token.startswith("file:"):
-        file = _secret_file(settings.path(settings.token.removeprefix("file:")))
-        yield judge_private_file("token", file, absent="Ask the API's operator for a token (`fab api.token.create`).")
-    signer = judge_private_file("signer", _secret_file(settings.path(settings.signer)), absent="Run fab key.create")
-    if signer.state == "ok":
-        try:
-            ports.signer()
-        except SupportTunnelError as error:
-            signer = failure("signer", error)
-    yield signer
-
-
-def _secret_file(path: Path) -> SecretFile:
-    try:
-        found = path.stat()
-    except OSError:
-        return SecretFile(str(path), None)
-    return SecretFile(str(path), found.st_mode & 0o7777, found.st_uid == os.geteuid())
-
-
-def _vault(settings: AdminSettings) -> Path:
-    from support_tunnel.adapters.vault_tmpfs import default_vault_folder
-
-    return settings.path(settings.runtime) if settings.runtime else default_vault_folder(os.environ)
-
-
-def _lies_in_memory(folder: Path) -> bool:
-    from support_tunnel.adapters.vault_tmpfs import in_memory
-
-    return in_memory(next(there for there in (folder, *folder.parents) if there.exists()))
-
-
-def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:
-    """Reachable and the one that was named, its clock, and whether it takes this token."""
-    from support_tunnel.adapters.api_look import HttpApiLook
-
-    try:
-        if settings.api:
-            look = HttpApiLook(settings.api, clock=ports.clock, fingerprint=settings.api_fingerprint or None)
-            seen = look.see()
-            yield Check("api", "ok", "it answers, and is the one that was named")
-            if seen.theirs:
-                yield judge_clock(seen.theirs - seen.ours)
-    except SupportTunnelError as error:
-        yield failure("api", error)
-        return
-    try:
-        ports.mailbox_for(None).tunnels()
-    except SupportTunnelError as error:
-        yield failure("access", error)
-        return
-    yield Check("access", "ok", "the API takes this token, and it may list")
-
-
-def _trouble(ports: AdminPorts, name: str) -> str:
-    try:
-        ports.clouds[name].servers()
-    except SupportTunnelError as error:
-        return error.message
-    return ""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
-from support_tunnel.cli.junit import write_junit
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import HostError, SupportTunnelError
 
@@ -44,6 +43,8 @@ def rehearse(c: Context, json: bool = False, junit: str = "") -> None:
     finally:
         recorder.end()
         if junit:
+            from support_tunnel.cli.junit import write_junit
+
             write_junit(junit, recorder.steps, failed)
     total = clock.monotonic() - started
     if json:
