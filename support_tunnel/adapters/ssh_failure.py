@@ -18,7 +18,7 @@ REASONS: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         re.compile(r"stdio forwarding failed"),
         "ssh.unreachable",
         "the tunnel server cannot reach the device",
-        "Check that the session is still alive: `fab show`.",
+        "Check that the session is still alive: `fab show ID`.",
     ),
     (
         re.compile(r"Host key verification failed|no matching host key type"),
@@ -45,7 +45,7 @@ REASONS: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         ),
         "ssh.unreachable",
         "the {hop} does not answer by ssh",
-        "Check that the session is still alive: `fab show`.",
+        "Check that the session is still alive: `fab show ID`.",
     ),
     (
         re.compile(r"Timeout, server .* not responding|closed by remote host|client_loop: |Broken pipe"),

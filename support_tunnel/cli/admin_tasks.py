@@ -90,9 +90,16 @@ def create_tunnel_server(
 
 @verb(
     positional=("tunnel_id",),
-    flags={"tunnel-id": _ID, "allow-skew": "accept a device whose clock is more than a day off", "json": _JSON},
+    flags={
+        "tunnel-id": _ID,
+        "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
+        "allow-skew": "accept a device whose clock is more than a day off",
+        "json": _JSON,
+    },
 )
-def resume(c: Context, tunnel_id: str, allow_skew: bool = False, json: bool = False) -> None:
+def resume(
+    c: Context, tunnel_id: str, allow_classical_ssh: bool = False, allow_skew: bool = False, json: bool = False
+) -> None:
     """Go on with an answer that was broken off (the tool killed, the terminal gone) after it had been given."""
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.wiring_admin import admin_ports
@@ -100,7 +107,8 @@ def resume(c: Context, tunnel_id: str, allow_skew: bool = False, json: bool = Fa
     from support_tunnel.flows.admin.ports import AcceptedRisks
     from support_tunnel.flows.admin.resume import resume as flow
 
-    ports = admin_ports(load_admin_settings(os.environ), accepted=AcceptedRisks(skew=allow_skew))
+    accepted = AcceptedRisks(skew=allow_skew)
+    ports = admin_ports(load_admin_settings(os.environ), accepted=accepted, allow_classical_ssh=allow_classical_ssh)
     tunnel = find(ports, tunnel_id)
     try:
         answered = flow(ports, tunnel, read_aloud=lambda digits: _read_aloud(ports, digits, as_json=json))

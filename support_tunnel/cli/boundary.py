@@ -61,13 +61,15 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
         as_json = bool(kwargs.get("json"))
         try:
             with _signals():
-                _refuse_help(function, kwargs)
+                _refuse_help(kwargs)
                 function(*args, **kwargs)
         except SupportTunnelError as error:
             _say(error, as_json=as_json)
             raise Exit(None, code=error.exit_code) from None
         except KeyboardInterrupt:
-            sys.stderr.write("Interrupted; what was begun has been put back.\n")
+            if as_json:
+                sys.stdout.write(json.dumps({"error": {"code": "interrupted", "message": "interrupted"}}) + "\n")
+            sys.stderr.write("Interrupted.\n")
             raise Exit(None, code=INTERRUPTED) from None
         except (Exit, SystemExit):
             raise
@@ -77,11 +79,10 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
     return bounded
 
 
-def _refuse_help(function: Callable[..., None], given: Mapping[str, object]) -> None:
+def _refuse_help(given: Mapping[str, object]) -> None:
     """Invoke lets a required positional swallow `--help`; the person wanted help, not a task run on it."""
     if any(value in ("--help", "-h") for value in given.values()):
-        name = function.__name__.rstrip("_").replace("_", "-")
-        raise UsageError("usage.help", "help comes before the name of a task", next_step=f"Try --help {name}.")
+        raise UsageError("usage.help", "help comes before the name of a task", next_step="Put --help before its name.")
 
 
 def _say(error: SupportTunnelError, *, as_json: bool) -> None:
@@ -107,10 +108,14 @@ def _unexpected() -> NoReturn:
 
 @contextmanager
 def _signals() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+
     def end(number: int, frame: FrameType | None) -> None:
+        # A closing terminal hangs up twice, and the second one would break off the very clean-up that the first began.
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
         raise Ended(number)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield

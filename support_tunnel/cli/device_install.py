@@ -99,12 +99,11 @@ def uninstall(c: Context, json: bool = False) -> None:
     from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device import install as flow
     from support_tunnel.flows.device.clean_up import known_tunnels
-    from support_tunnel.flows.device.end_session import stop_session
+    from support_tunnel.flows.device.end_session import stop_all
 
     ports = ending_ports()
     tunnels = known_tunnels(ports)
-    for tunnel in tunnels:
-        stop_session(ports, tunnel, "support-tunnel was taken off this device")
+    stop_all(ports, tunnels, "support-tunnel was taken off this device")
     removed = flow.uninstall(LocalShell())
     if json:
         emit({"stopped": [str(tunnel) for tunnel in tunnels], "removed": removed})

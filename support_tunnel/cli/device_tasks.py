@@ -142,12 +142,11 @@ def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     """End every session and request on this device at once. Works offline."""
     from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.flows.device.clean_up import known_tunnels
-    from support_tunnel.flows.device.end_session import stop_session
+    from support_tunnel.flows.device.end_session import stop_all
 
     ports = ending_ports()
     tunnels = _chosen(tunnel, known_tunnels(ports)) if tunnel else known_tunnels(ports)
-    for one in tunnels:
-        stop_session(ports, one, "the owner ended it")
+    stop_all(ports, tunnels, "the owner ended it")
     if json:
         emit({"stopped": [str(one) for one in tunnels]})
     else:

@@ -17,12 +17,14 @@ from support_tunnel.core.st1.code import Code
 __all__ = ["Handing"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Handing:
     file: Path | None
     as_json: bool
     to_stdout: bool
     as_qr: bool = False
+    _made: bool = False
+    """Whether the file is ours: only then is it ours to remove."""
 
     def show(self, code: Code) -> None:
         """Hand the code to whoever asked. Raises UsageError `code.file` when the file is there already."""
@@ -32,6 +34,7 @@ class Handing:
                 descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             except OSError as error:
                 raise UsageError("code.file", f"{self.file}: {error.strerror}", next_step="Name a new file.") from None
+            self._made = True
             with os.fdopen(descriptor, "w") as out:
                 out.write(text + "\n")
         if not self.to_stdout:
@@ -54,5 +57,5 @@ class Handing:
 
     def forget(self) -> None:
         """Remove the file: the code is worth nothing once the answer is in, or the request has ended."""
-        if self.file is not None:
+        if self.file is not None and self._made:
             self.file.unlink(missing_ok=True)

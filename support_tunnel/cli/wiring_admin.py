@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 import socket
@@ -40,6 +41,11 @@ def admin_ports(
     runtime = settings.path(settings.runtime) if settings.runtime else default_vault_folder(os.environ)
     vault = TmpfsVault(runtime)
 
+    @functools.cache
+    def token() -> Secret[str]:
+        """Read when it is first needed, and once: env: takes it out of the environment."""
+        return read_secret(settings.token, "the API token")
+
     def mailbox_for(claim: Secret[bytes] | None) -> Mailbox:
         from support_tunnel.adapters.mailbox_http import HttpMailbox
 
@@ -53,7 +59,7 @@ def admin_ports(
             settings.api,
             clock=clock,
             fingerprint=settings.api_fingerprint or None,
-            admin_token=read_secret(settings.token, "the API token"),
+            admin_token=token(),
             claim=claim,
         )
         return wrapped("mailbox", mailbox)

@@ -46,7 +46,7 @@ def load_private(text: Secret[str], *, passphrase: Secret[str] | None = None) ->
     except (ValueError, TypeError):
         raise UsageError("key.ssh", "this is not an OpenSSH private key, or its passphrase is wrong") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UsageError("key.ssh", "only ssh-ed25519 keys are used here", next_step="Make one with `fab key create`.")
+        raise UsageError("key.ssh", "only ssh-ed25519 keys are used here", next_step="Make one with `fab key.create`.")
     return key
 
 

@@ -69,7 +69,7 @@ def capabilities() -> Secret[str]:
     """Keys `missing` (a program a line), `systemd` (running or not), `kex` (what ssh knows, a line each), `uid`."""
     return Secret(
         r"""PATH=$PATH:/usr/sbin:/sbin
-for program in ip nft wg wg-quick sshd useradd systemctl systemd-run; do
+for program in ip nft wg pgrep pkill sshd useradd systemctl systemd-run; do
     command -v "$program" >/dev/null 2>&1 || printf 'missing\t%s\n' "$program"
 done
 [ -d /run/systemd/system ] && printf 'systemd\trunning\n'

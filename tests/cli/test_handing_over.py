@@ -13,6 +13,7 @@ import pytest
 from support_tunnel.adapters.qr import drawn
 from support_tunnel.cli.handing_over import Handing
 from support_tunnel.cli.output import shows_pictures
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.st1.code import Code
 
 
@@ -72,6 +73,19 @@ def test_a_file_only_its_owner_reads(code: Code, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == ""
     handing.forget()
     assert not file.exists()
+
+
+def test_a_file_that_was_there_before_stays(code: Code, tmp_path: Path) -> None:
+    """`forget` runs in a `finally`, as root: it may remove only what `show` has made."""
+    file = tmp_path / "mine"
+    file.write_text("kept")
+    handing = Handing(file=file, as_json=False, to_stdout=False)
+    handing.forget()
+    with pytest.raises(UsageError) as refused:
+        handing.show(code)
+    handing.forget()
+    assert refused.value.code == "code.file"
+    assert file.read_text() == "kept"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def reported(script: str, *, only: int | None = None) -> Completed:
     return Completed(0 if only is None else 1, "".join(f"{line} \n" for line in [*lines, *ended]), "")
 
 
+def _state(things: set[str]) -> str:
+    units = {"session": "session unit", "tunnel": "tunnel unit", "keeper": "keeper"}
+    return "".join(f"{key}\t{'active' if thing in things else 'inactive'}\n" for key, thing in units.items())
+
+
 class DeviceModel:
     """`ports.Shell` of the device. `holds` says what a session has there now, by its 8 digits."""
 
@@ -76,7 +81,7 @@ class DeviceModel:
             probes.stop_keeper(names).reveal(): lambda: self._stop_keeper(short),
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: self._handshake(short, things),
-            probes.session_state(names).reveal(): lambda: f"keeper\t{'active' if 'keeper' in things else 'inactive'}\n",
+            probes.session_state(names).reveal(): lambda: _state(things),
             probes.leftovers(names).reveal(): lambda: "".join(
                 f"left\t{thing}\n" for thing in sorted(things - {"keeper"})
             ),

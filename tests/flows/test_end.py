@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.core.errors import HostError, WrongState
+from support_tunnel.core.errors import ConsentRefused, HostError, WrongState
 from support_tunnel.core.names import TunnelId
-from support_tunnel.flows.device.end_session import end_session
+from support_tunnel.flows.device.clean_up import known_tunnels
+from support_tunnel.flows.device.end_session import end_session, note_reason, stop_all, stop_session
+from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.testing.faults import Fault, FaultWiring, raising
 from tests.flows.turns import Job
 from tests.flows.world import World
@@ -86,6 +88,60 @@ def test_one_that_does_not_end_keeps_no_other_from_being_cleaned_up(
     with pytest.raises(HostError, match="cut"):
         world.clean_up()
     assert world.device.traces() == ["b" * 8]
+
+
+def test_one_that_cannot_be_stopped_keeps_no_other_session_open(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(policy=True)
+    world.connect()
+    world.device.holds["00000000"] = {"account"}  # an orphan whose id sorts first
+    ports = world.device_ports()
+    stuck, *_ = known = known_tunnels(ports)
+    assert known == [stuck, world.tunnel]
+    real = stop_session
+
+    def fails(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
+        if tunnel == stuck:
+            raise LOST
+        real(ports, tunnel, reason)
+
+    monkeypatch.setattr("support_tunnel.flows.device.end_session.stop_session", fails)
+    job = world.turns.start(lambda: stop_all(ports, known, "the owner ended it"))
+    world.turns.run(job)
+    assert job.error is LOST
+    assert world.device.traces() == [stuck[:8]]
+
+
+def test_a_request_that_was_stopped_does_not_open_by_a_later_yes(make_world: Callable[..., World]) -> None:
+    world = make_world(policy=True)
+    asking = world.turns.start(world.request)
+    world.turns.run(until=lambda: world.code is not None)
+    note_reason(world.device_ports(), world.tunnel, "the owner ended it")
+    world.turns.start(world.answer)
+    world.turns.run(asking)
+    assert isinstance(asking.error, ConsentRefused)
+    assert asking.error.code == "consent.stopped"
+    assert world.left_on_device() == []
+
+
+def test_a_session_whose_keeper_is_gone_is_reported_to_nobody(make_world: Callable[..., World]) -> None:
+    """The tool holds the tunnel while it opens, so the ending of a keeper that dies then leaves everything to it."""
+    world = make_world(policy=True)
+    asking = world.turns.start(world.request)
+    world.turns.run(until=lambda: world.code is not None)
+    started = world.device.on_keeper_start
+
+    def dies_at_once(tunnel: TunnelId) -> None:
+        started(tunnel)
+        world.device.keeper_dies(tunnel[:8])
+
+    world.device.on_keeper_start = dies_at_once
+    world.turns.start(world.answer)
+    world.turns.run(asking)
+    assert isinstance(asking.error, HostError)
+    assert asking.error.code == "session.lost"
+    assert world.left_on_device() == []
 
 
 def test_a_live_session_and_a_tool_at_work_are_left_alone(make_world: Callable[..., World]) -> None:

@@ -26,7 +26,6 @@ NOT_A_CHANGE = ("var/log/support_tunnel", "var/lib/support_tunnel", "var/log/jou
 @dataclass(slots=True)
 class Rehearsed:
     answer_to_connected_seconds: float = 0.0
-    command_output: str = ""
     device_changes: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
@@ -73,7 +72,6 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
     ran = ports.door.command(code.tunnel, "id -un; hostname", timeout=30)
     if ran.status != 0 or ran.stdout.split() != [answered.user, "device"]:
         raise HostError("rehearsal.command", f"the command answered {ran.stdout.split()} instead of its user and host")
-    done.command_output = ran.stdout.strip()
     stop(ports, code.tunnel)
     progress.step("Waiting for the device to be closed")
     wait_for(

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from support_tunnel.core import addressing, ssh_key
 from support_tunnel.core.errors import CloudError
-from support_tunnel.core.names import Names, TunnelId
+from support_tunnel.core.names import Names
 from support_tunnel.core.ports import LedgerEntry, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
@@ -116,9 +116,3 @@ def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
         raise CloudError("cloud.vanished", "the cloud no longer lists the server it made", next_step="Run `fab sweep`.")
 
     return wait_for(look, what="an address for the tunnel server", seconds=SSH_PATIENCE, clock=ports.clock)
-
-
-def tunnel_of(server: Server) -> TunnelId | None:
-    """The tunnel a server says it is for; None when it carries no tag of ours."""
-    tag = server.tags.get("st-tunnel")
-    return TunnelId(tag) if tag else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from support_tunnel.core.errors import HostError, WrongState
@@ -14,7 +15,7 @@ from support_tunnel.flows.device.record import Record, load_channel, load_record
 from support_tunnel.flows.device.run_hook import run_down
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["end_session", "end_unless_held", "note_reason", "stop_session"]
+__all__ = ["end_session", "end_unless_held", "note_reason", "stop_all", "stop_session", "was_stopped"]
 
 _REASON = "reason"
 
@@ -23,6 +24,11 @@ def note_reason(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
     """Say why the session is about to end; the first reason given stays."""
     if ports.vault.get(tunnel, _REASON) is None and load_record(ports.vault, tunnel) is not None:
         ports.vault.put(tunnel, _REASON, Secret(reason.encode()))
+
+
+def was_stopped(ports: DevicePorts, tunnel: TunnelId) -> bool:
+    """Whether somebody has said why this tunnel is to end."""
+    return ports.vault.get(tunnel, _REASON) is not None
 
 
 def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
@@ -44,6 +50,15 @@ def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
             seconds=15,
             clock=ports.clock,
         )
+    ending.raise_first()
+
+
+def stop_all(ports: DevicePorts, tunnels: Sequence[TunnelId], reason: str) -> None:
+    """Stop each of them; one that does not end keeps none of the others open. Raises the first failure after all."""
+    ending = Teardown()
+    for tunnel in tunnels:
+        with ending.step():
+            stop_session(ports, tunnel, reason)
     ending.raise_first()
 
 

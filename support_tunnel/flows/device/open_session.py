@@ -7,23 +7,24 @@ from datetime import datetime
 
 from support_tunnel.core import addressing
 from support_tunnel.core.consent import Consent
-from support_tunnel.core.names import Names
+from support_tunnel.core.errors import ConsentRefused, HostError
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.st1.device import DeviceSession
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
+from support_tunnel.flows.device.end_session import was_stopped
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
 from support_tunnel.flows.device.run_hook import run_up
 
-__all__ = ["Opened", "open_session"]
+__all__ = ["Opened", "open_session", "require_watched"]
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     until: datetime
     user: str
-    handshake_seconds: float
 
 
 def open_session(
@@ -38,10 +39,12 @@ def open_session(
     """Apply the device roles under an undo journal, start the keeper, wait for the handshake, and tell the admin.
 
     `keeper` is the argument list that watches and ends this session; `kex` are the post-quantum key exchanges of this
-    device's sshd. Raises HostError when a step, or a script of
-    the owner, fails; the caller then ends the session.
+    device's sshd. Raises HostError when a step, or a script of the owner, fails, ConsentRefused `consent.stopped` when
+    somebody has stopped the request meanwhile; the caller then ends the session.
     """
     tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
+    if was_stopped(ports, tunnel):
+        raise ConsentRefused("consent.stopped", "this request was stopped before you said yes", next_step="Ask again.")
     record = replace(
         requested.record,
         stage="opening",
@@ -63,7 +66,6 @@ def open_session(
         timeout=60,
         undo=probes.undo_folder(names),
     )
-    started = ports.clock.monotonic()
     probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
     wait_for(
         lambda: probes.read(ports.shell, probes.handshake(names), timeout=10).get("handshake"),
@@ -71,14 +73,22 @@ def open_session(
         seconds=30,
         clock=ports.clock,
     )
-    waited = ports.clock.monotonic() - started
     run_up(ports, tunnel, "post-up", record)
+    # The tool holds the tunnel, so an ending that the keeper began meanwhile left everything to us.
+    require_watched(ports, tunnel)
     head = ports.journal.append(tunnel, "opened", {"user": names.user, "until": int(consent.until.timestamp())})
     ready = session.ready(consent=consent, user=names.user, until=consent.until, path=0, log_head=head)
     requested.mailbox.post(tunnel, "ready", ready)
     ports.acquaintances.remember(consent.fingerprint, consent.name, ports.clock.now())
     save_record(ports.vault, tunnel, replace(record, stage="active"))
-    return Opened(consent.until, names.user, waited)
+    return Opened(consent.until, names.user)
+
+
+def require_watched(ports: DevicePorts, tunnel: TunnelId) -> None:
+    """Raise HostError `session.lost` unless session and keeper both run: nobody may be told of a session otherwise."""
+    units = probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20)
+    if units.get("session") != "active" or units.get("keeper") != "active":
+        raise HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
 
 
 def _variables(

@@ -12,8 +12,8 @@ from support_tunnel.core.names import TunnelId
 from support_tunnel.core.st1.code import Code
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.admit import admit, await_answer
-from support_tunnel.flows.device.end_session import end_session, note_reason
-from support_tunnel.flows.device.open_session import Opened, open_session
+from support_tunnel.flows.device.end_session import end_session, end_unless_held, note_reason
+from support_tunnel.flows.device.open_session import Opened, open_session, require_watched
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish, refuse_second, request
 from support_tunnel.flows.teardown import Teardown
@@ -54,7 +54,17 @@ def request_and_connect(
             why = interrupted.message if isinstance(interrupted, SupportTunnelError) else "the tool was interrupted"
             _put_back(ports, tunnel, why)
             raise
+    _end_if_lost(ports, tunnel)
     return Connected(consent, opened)
+
+
+def _end_if_lost(ports: DevicePorts, tunnel: TunnelId) -> None:
+    """Let go of first: a keeper that came to its end while we still held the tunnel could not put anything back."""
+    try:
+        require_watched(ports, tunnel)
+    except HostError:
+        end_unless_held(ports, tunnel)
+        raise
 
 
 def _put_back(ports: DevicePorts, tunnel: TunnelId, why: str) -> None:
@@ -77,7 +87,7 @@ def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
         raise HostError(
             "device.missing",
             f"this device lacks: {', '.join(missing)}",
-            next_step="Install them (Debian: apt-get install wireguard-tools nftables openssh-server iproute2).",
+            next_step="Install them (Debian: apt-get install wireguard-tools nftables openssh-server iproute2 procps).",
         )
     if "systemd" not in found:
         raise HostError(
@@ -87,7 +97,7 @@ def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
     if not kex:
         raise HostError(
             "device.kex",
-            "the OpenSSH of this device knows no post-quantum key exchange (it needs 9.0 or later)",
+            "the OpenSSH of this device knows no post-quantum key exchange (it needs 9.1 or later)",
             next_step="Upgrade openssh-server.",
         )
     return kex
