@@ -1,6 +1,9 @@
 """Servers from any cloud that libcloud drives and `cloud_table.py` has a row for.
 
 Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone.
+
+Drivers raise whatever their libraries do (`requests`, XML parsers, bare `TypeError`), so `Exception` is caught at each call of one;
+nothing is swallowed: `cloud_failure` gives it one of our types and it is raised again, or an answer of the cloud replaces it.
 """
 
 from __future__ import annotations
