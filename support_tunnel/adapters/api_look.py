@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.adapters.mailbox_http import HttpMailbox
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.ports import ApiSeen, Clock
@@ -24,11 +25,12 @@ _REFUSED = {errno.EPERM, errno.EACCES}
 
 
 class HttpApiLook:
-    """`ports.ApiLook` with the same TLS and pin as the mailbox."""
+    """`ports.ApiLook` with the same TLS, pin and proxy as the mailbox."""
 
-    def __init__(self, url: str, *, clock: Clock, fingerprint: str | None) -> None:
-        self._url = url
-        self._mailbox = HttpMailbox(url, clock=clock, fingerprint=fingerprint, patience=0.0)
+    def __init__(self, url: str, *, clock: Clock, fingerprint: str | None, proxy: HttpProxy | None = None) -> None:
+        self._mailbox = HttpMailbox(url, clock=clock, fingerprint=fingerprint, patience=0.0, proxy=proxy)
+        # Behind a proxy the API's name may mean nothing here, while the proxy's has to.
+        self._near = proxy.host if proxy else urlsplit(url).hostname or ""
         self._clock = clock
 
     def see(self) -> ApiSeen:
@@ -38,9 +40,8 @@ class HttpApiLook:
         return ApiSeen(_time(stated), before + (self._clock.now() - before) / 2)
 
     def send_udp(self) -> None:
-        host = urlsplit(self._url).hostname or ""
         try:
-            family, _, _, _, address = socket.getaddrinfo(host, _DISCARD, type=socket.SOCK_DGRAM)[0]
+            family, _, _, _, address = socket.getaddrinfo(self._near, _DISCARD, type=socket.SOCK_DGRAM)[0]
             with socket.socket(family, socket.SOCK_DGRAM) as out:
                 out.sendto(b"", address)
         except OSError as error:

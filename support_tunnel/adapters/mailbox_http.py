@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from support_tunnel.adapters.http_proxy import HttpProxy, Route
 from support_tunnel.adapters.mailbox_answers import (
     MAX_ANSWER,
     MAX_BLOB,
@@ -42,13 +43,15 @@ LONGEST_POLL = 25.0
 LONGEST_TTL = 24 * 3600
 ONE_REQUEST = 10.0
 """Seconds for connect, send and each read of a request that does not wait."""
+_AGAIN = {"api.unreachable", "proxy.unreachable"}
+_CERTIFICATE = {"api.pin", "api.certificate"}
 
 
 class HttpMailbox:
     """Implements `ports.Mailbox`: the admin's face with `admin_token` (and `claim` for one tunnel), else the device's.
 
     Without `fingerprint` the certificate must come from a public authority. `patience` is how many seconds an API that
-    does not answer is asked again. A device keeps `device_token` for as long as its tunnel: another process of it needs it.
+    does not answer is asked again. Plain http is for this machine itself, so no `proxy` is asked for it. A device keeps `device_token` for as long as its tunnel: another process of it needs it.
     """
 
     def __init__(
@@ -61,8 +64,10 @@ class HttpMailbox:
         admin_token: Secret[str] | None = None,
         claim: Secret[bytes] | None = None,
         patience: float = 10.0,
+        proxy: HttpProxy | None = None,
     ) -> None:
         self._url = _checked_url(url, pinned=fingerprint is not None)
+        self._proxy = proxy if urlsplit(self._url).scheme == "https" else None
         self._pin = None if fingerprint is None else parse_fingerprint(fingerprint)
         self.device_token = _checked_token(device_token or Secret(secrets.token_urlsafe(32)))
         self._admin_token = None if admin_token is None else _checked_token(admin_token)
@@ -152,7 +157,9 @@ class HttpMailbox:
             try:
                 answer = self._send(method, path, body, shown, hold)
             except HostError as error:
-                if error.code != "api.unreachable":
+                if error.code in _CERTIFICATE and self._proxy:
+                    raise self._proxy.suspected(error) from error
+                if error.code not in _AGAIN:
                     raise
                 last[:] = [error]
                 return None
@@ -185,8 +192,11 @@ class HttpMailbox:
 
         timeout = httpx.Timeout(ONE_REQUEST, read=ONE_REQUEST + hold)
         give_up = self._clock.monotonic() + 2 * ONE_REQUEST + hold
+        route = Route()
         try:
-            with self._connected().stream(method, self._url + path, json=body, headers=headers, timeout=timeout) as got:
+            send, followed = self._connected().stream, {"trace": route.follow}
+            url = self._url + path
+            with send(method, url, json=body, headers=headers, timeout=timeout, extensions=followed) as got:
                 content = bytearray()
                 # Raw, because an answer that unpacks to gigabytes is an attack; one that drips for hours is another.
                 for chunk in got.iter_raw():
@@ -197,17 +207,23 @@ class HttpMailbox:
         except httpx.InvalidURL:
             raise _bad_url() from None
         except httpx.TransportError as error:
-            if _is_untrusted(error):
-                raise HostError(
-                    "api.certificate",
-                    "no authority this machine trusts vouches for the API's certificate",
-                    next_step="Give the API's fingerprint, or a certificate from a public authority to the API.",
-                ) from error
-            raise HostError(
-                "api.unreachable",
-                f"the API does not answer ({type(error).__name__})",
-                next_step="Check network and URL.",
-            ) from error
+            raise self._failed(error, route) from error
+
+    def _failed(self, error: httpx.TransportError, route: Route) -> HostError:
+        if self._proxy and (fault := self._proxy.fault(error, route)):
+            return fault
+        if _is_untrusted(error):
+            return HostError(
+                "api.certificate",
+                "no authority this machine trusts vouches for the API's certificate",
+                next_step="Give the API's fingerprint, or a certificate from a public authority to the API.",
+            )
+        through = f" through the proxy {self._proxy}" if self._proxy else ""
+        return HostError(
+            "api.unreachable",
+            f"the API does not answer{through} ({type(error).__name__})",
+            next_step="Check network and URL.",
+        )
 
     def _connected(self) -> httpx.Client:
         if self._client is None:
@@ -216,6 +232,7 @@ class HttpMailbox:
             self._client = httpx.Client(
                 verify=True if self._pin is None else pinned_context(self._pin),
                 trust_env=False,  # a proxy or CA file named in root's environment must not see or change this
+                proxy=self._proxy.for_client() if self._proxy else None,
                 follow_redirects=False,
                 headers={"Accept-Encoding": "identity", "User-Agent": "support-tunnel"},
             )

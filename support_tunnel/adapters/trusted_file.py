@@ -12,8 +12,8 @@ from support_tunnel.core.errors import UsageError
 __all__ = ["read_trusted"]
 
 
-def read_trusted(path: Path) -> str:
-    """Return the text. Raises UsageError `file.*` naming the file and the command that repairs it."""
+def read_trusted(path: Path, *, secret: bool = False) -> str:
+    """Return the text; a `secret` one nobody else may even read. Raises UsageError `file.*` with the command that repairs it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -27,6 +27,10 @@ def read_trusted(path: Path) -> str:
             )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise UsageError("file.mode", f"others can change {path}", next_step=f"Check it, then: chmod go-w {quoted}")
+        if secret and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(
+                "file.mode", f"others can read {path}", next_step=f"Change what it holds, then: chmod 600 {quoted}"
+            )
         try:
             return file.read().decode()
         except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from support_tunnel.core.admin_health import (
     judge_ssh,
     judge_vault,
 )
-from support_tunnel.core.device_health import Check, failure, judge_clock, judge_mlkem
+from support_tunnel.core.device_health import Check, blamed, failure, judge_clock, judge_mlkem
 from support_tunnel.core.errors import SupportTunnelError
 
 if TYPE_CHECKING:
@@ -92,16 +92,22 @@ def _lies_in_memory(folder: Path) -> bool:
 def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:
     """Reachable and the one that was named, its clock, and whether it takes this token."""
     from support_tunnel.adapters.api_look import HttpApiLook
+    from support_tunnel.cli.admin_proxy import http_proxy
 
     try:
         if settings.api:
-            look = HttpApiLook(settings.api, clock=ports.clock, fingerprint=settings.api_fingerprint or None)
+            look = HttpApiLook(
+                settings.api,
+                clock=ports.clock,
+                fingerprint=settings.api_fingerprint or None,
+                proxy=http_proxy(settings),
+            )
             seen = look.see()
             yield Check("api", "ok", "it answers, and is the one that was named")
             if seen.theirs:
                 yield judge_clock(seen.theirs - seen.ours)
     except SupportTunnelError as error:
-        yield failure("api", error)
+        yield failure(blamed(error), error)
         return
     try:
         ports.mailbox_for(None).tunnels()

@@ -40,6 +40,10 @@ class AdminSettings:
     """The ledger."""
     runtime: str = ""
     """Session secrets, on tmpfs; default: the user's runtime folder."""
+    proxy: str = ""
+    """HTTP proxy on the way to API and webhook, `http://[user@]name:port`."""
+    proxy_password: str = ""
+    """Where the proxy's password is."""
     webhook: str = ""
     """Told of each request that begins to wait while `fab list --watch` runs."""
     refuse_code_on_argv: bool = False

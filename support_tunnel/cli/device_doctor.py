@@ -49,4 +49,9 @@ def _settings() -> ApiLook:
     settings = load_device_settings(os.environ)
     load_policy()
     HookScripts(settings.hooks).check()
-    return HttpApiLook(settings.api, clock=SystemClock(), fingerprint=settings.api_fingerprint or None)
+    return HttpApiLook(
+        settings.api,
+        clock=SystemClock(),
+        fingerprint=settings.api_fingerprint or None,
+        proxy=settings.http_proxy(),
+    )

@@ -27,12 +27,21 @@ _JSON = "one line of JSON, for programs"
         "api": "address of the API, https://name:port (default: as it is set)",
         "api-fingerprint": "SHA-256 of the API's certificate, where no public authority vouches for it",
         "name": "how this device is called on the helper's screen (default: its host name)",
+        "proxy": "HTTP proxy on the way to the API, http://[user@]name:port",
+        "proxy-password-file": "file that holds the proxy's password (0600, root's)",
         "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440)",
         "json": _JSON,
     }
 )
 def install(
-    c: Context, api: str = "", api_fingerprint: str = "", name: str = "", minutes: int = 0, json: bool = False
+    c: Context,
+    api: str = "",
+    api_fingerprint: str = "",
+    name: str = "",
+    proxy: str = "",
+    proxy_password_file: str = "",
+    minutes: int = 0,
+    json: bool = False,
 ) -> None:
     """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
     from support_tunnel.adapters.local_shell import LocalShell
@@ -41,7 +50,13 @@ def install(
     from support_tunnel.flows.device import install as flow
 
     need_root()
-    given = {"SUPPORT_TUNNEL_API": api, "SUPPORT_TUNNEL_API_FINGERPRINT": api_fingerprint, "SUPPORT_TUNNEL_NAME": name}
+    given = {
+        "SUPPORT_TUNNEL_API": api,
+        "SUPPORT_TUNNEL_API_FINGERPRINT": api_fingerprint,
+        "SUPPORT_TUNNEL_NAME": name,
+        "SUPPORT_TUNNEL_PROXY": proxy,
+        "SUPPORT_TUNNEL_PROXY_PASSWORD_FILE": proxy_password_file,
+    }
     for value in given.values():
         if not value.isprintable():
             raise UsageError("usage.value", "a setting is one line of printable text")
@@ -78,6 +93,7 @@ def _check(settings: DeviceSettings) -> None:
     from support_tunnel.adapters.clock import SystemClock
 
     HttpApiLook(settings.api, clock=SystemClock(), fingerprint=settings.api_fingerprint or None)
+    settings.http_proxy()
 
 
 def _variables(settings: DeviceSettings) -> dict[str, object]:
@@ -85,6 +101,8 @@ def _variables(settings: DeviceSettings) -> dict[str, object]:
         "device_settings_api": settings.api,
         "device_settings_api_fingerprint": settings.api_fingerprint,
         "device_settings_name": "" if settings.name == socket.gethostname() else settings.name,
+        "device_settings_proxy": settings.proxy,
+        "device_settings_proxy_password_file": settings.proxy_password_file,
         "device_settings_debug": settings.debug,
         "device_settings_scripts": [
             {"moment": moment, "command": shlex.join(command.words)} for moment, command in settings.hooks.items()

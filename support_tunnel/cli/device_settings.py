@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.adapters.trusted_file import read_trusted
 from support_tunnel.cli import paths
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.hooks import MOMENTS, HookCommand, Moment
+from support_tunnel.core.secret import Secret
 
 __all__ = ["DeviceSettings", "load_device_settings", "load_policy"]
 
-_TOLD = ("api", "api-fingerprint", "name")
+_TOLD = ("api", "api-fingerprint", "name", "proxy", "proxy-password-file")
 """Keys that the environment may override."""
 _SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
 """Keys of the file alone: the keeper, which ends a session, is no child of the shell that began it."""
@@ -31,7 +33,8 @@ _KEYS = (*_TOLD, "debug", *_SCRIPTS)
 class DeviceSettings:
     """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it.
 
-    `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts.
+    `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts. `proxy`: the HTTP proxy on the way to
+    the API, its password in a file that only root reads.
     """
 
     api: str
@@ -39,6 +42,19 @@ class DeviceSettings:
     name: str
     debug: bool = False
     hooks: Mapping[Moment, HookCommand] = field(default_factory=dict)
+    proxy: str = ""
+    proxy_password_file: str = ""
+
+    def http_proxy(self) -> HttpProxy | None:
+        """Raises UsageError `config.proxy`, `file.*`."""
+        setting = f"proxy in {paths.DEVICE_CONFIG} or SUPPORT_TUNNEL_PROXY"
+        file = Path(self.proxy_password_file)
+        if self.proxy_password_file and not (self.proxy and file.is_absolute()):
+            raise UsageError("config.proxy", "proxy-password-file is a whole path, and needs a proxy")
+        if not self.proxy:
+            return None
+        password = Secret(read_trusted(file, secret=True).strip()) if self.proxy_password_file else None
+        return HttpProxy.parse(self.proxy, setting=setting, password=password)
 
 
 def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEVICE_CONFIG) -> DeviceSettings:
@@ -74,6 +90,8 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
         hooks={
             moment: _command(values[key], f"{config}: device/{key}") for key, moment in _SCRIPTS.items() if values[key]
         },
+        proxy=values["proxy"],
+        proxy_password_file=values["proxy-password-file"],
     )
 
 

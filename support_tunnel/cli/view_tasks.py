@@ -13,6 +13,7 @@ from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line, table
 
 if TYPE_CHECKING:
+    from support_tunnel.cli.admin_settings import AdminSettings
     from support_tunnel.flows.admin.listing import Detail, Listing, Row
     from support_tunnel.flows.admin.ports import AdminPorts
 
@@ -38,7 +39,7 @@ def list_(c: Context, watch: bool = False, json: bool = False) -> None:
     ports = admin_ports(chosen)
     show = _emit if json else _show
     if watch:
-        _watch(ports, chosen.webhook, show, as_json=json)
+        _watch(ports, chosen, show, as_json=json)
         return
     found = listing(ports)
     show(found)
@@ -84,12 +85,13 @@ def settings(c: Context, json: bool = False) -> None:
         table(("setting", "from", "value"), [(row.name, row.origin, str(row.value)) for row in rows])
 
 
-def _watch(ports: AdminPorts, webhook: str, show: Callable[[Listing], None], *, as_json: bool) -> None:
+def _watch(ports: AdminPorts, chosen: AdminSettings, show: Callable[[Listing], None], *, as_json: bool) -> None:
     from support_tunnel.adapters.webhook_http import Webhook
+    from support_tunnel.cli.admin_proxy import http_proxy
     from support_tunnel.cli.watch import show_watch
     from support_tunnel.flows.admin.watching import watch
 
-    told = Webhook(webhook) if webhook else None
+    told = Webhook(chosen.webhook, proxy=http_proxy(chosen)) if chosen.webhook else None
     try:
         show_watch(watch(ports), told, show, as_json=as_json)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import socket
 import sys
 
 from support_tunnel.cli import paths
+from support_tunnel.cli.admin_proxy import http_proxy
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.wiring import wrapped
@@ -61,6 +62,7 @@ def admin_ports(
             fingerprint=settings.api_fingerprint or None,
             admin_token=token(),
             claim=claim,
+            proxy=http_proxy(settings),
         )
         return wrapped("mailbox", mailbox)
 

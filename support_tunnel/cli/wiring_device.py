@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.cli import paths
 from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings, load_policy
 from support_tunnel.cli.wiring import wrapped
@@ -21,7 +22,8 @@ __all__ = ["device_ports", "ending_ports", "keeper_command", "need_root"]
 def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     """Raises UsageError when this is not root, or when the settings are wrong."""
     need_root()
-    return _ports(settings or load_device_settings(os.environ), load_policy())
+    settings = settings or load_device_settings(os.environ)
+    return _ports(settings, load_policy(), settings.http_proxy())
 
 
 def ending_ports() -> DevicePorts:
@@ -29,10 +31,10 @@ def ending_ports() -> DevicePorts:
     need_root()
     try:
         settings = load_device_settings(os.environ)
+        return _ports(settings, None, settings.http_proxy())
     except UsageError as wrong:
         sys.stderr.write(f"Going on without API and scripts: {wrong.message}.\n")
-        settings = DeviceSettings("", "", "")
-    return _ports(settings, None)
+        return _ports(DeviceSettings("", "", ""), None, None)
 
 
 def need_root() -> None:
@@ -41,7 +43,7 @@ def need_root() -> None:
         raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
 
 
-def _ports(settings: DeviceSettings, policy: ConsentPolicy | None) -> DevicePorts:
+def _ports(settings: DeviceSettings, policy: ConsentPolicy | None, proxy: HttpProxy | None) -> DevicePorts:
     from support_tunnel.adapters.acquaintances_disk import DiskAcquaintances
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.hook_scripts import HookScripts
@@ -67,6 +69,7 @@ def _ports(settings: DeviceSettings, policy: ConsentPolicy | None) -> DevicePort
             fingerprint=settings.api_fingerprint or None,
             device_token=device_token,
             patience=10.0 if patient else 0.0,
+            proxy=proxy,
         )
         return wrapped("mailbox", mailbox)
 
@@ -89,9 +92,15 @@ def _ports(settings: DeviceSettings, policy: ConsentPolicy | None) -> DevicePort
 
 
 def keeper_command(settings: DeviceSettings) -> tuple[str, ...]:
-    """How systemd starts the keeper: this interpreter, this package, from anywhere, with the API that we have used.
+    """How systemd starts the keeper: this interpreter, this package, from anywhere, with the API and the way to it that we have used.
 
-    An address in the environment of this process would not reach it otherwise; neither word is a secret.
+    What the environment of this process said would not reach it otherwise. None of the words is a secret: of the proxy's password
+    there is only the file's name.
     """
-    told = (f"SUPPORT_TUNNEL_API={settings.api}", f"SUPPORT_TUNNEL_API_FINGERPRINT={settings.api_fingerprint}")
+    told = (
+        f"SUPPORT_TUNNEL_API={settings.api}",
+        f"SUPPORT_TUNNEL_API_FINGERPRINT={settings.api_fingerprint}",
+        f"SUPPORT_TUNNEL_PROXY={settings.proxy}",
+        f"SUPPORT_TUNNEL_PROXY_PASSWORD_FILE={settings.proxy_password_file}",
+    )
     return ("/usr/bin/env", "-C", str(paths.REPOSITORY), *told, sys.executable, "-m", "support_tunnel.cli.keeper")

@@ -49,6 +49,11 @@ def failure(name: str, error: SupportTunnelError) -> Check:
     return Check(name, "fail", error.message, error.next_step or "Mend what it names, then run this again.")
 
 
+def blamed(error: SupportTunnelError) -> str:
+    """Which check a failure on the way to the API belongs to: the proxy's or the API's own."""
+    return "proxy" if error.code.startswith("proxy.") or error.code == "config.proxy" else "api"
+
+
 def judge_host(found: Mapping[str, str]) -> list[Check]:
     """Judge what `desired.doctor_probe` found; a key that is missing counts as the thing that is missing."""
     judges = (_root, _programs, _systemd, _openssh, _wireguard, _memory, _disk, _firewall, _mtu)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from tests.cli.test_for_programs import promised
 from tests.cli.test_stranger import Run, answering, fab
+from tests.connect_proxy import connect_proxy
 
 __all__ = ["answering", "fab"]
 
@@ -50,6 +52,8 @@ def test_all_is_well(fab: Run, well: Path, tmp_path: Path) -> None:
         ({"signer": "/nonexistent/signer"}, "signer"),
         ({"runtime": "/etc/support_tunnel"}, "vault"),
         ({"cloud": "far"}, "config"),
+        ({"proxy": "http://127.0.0.1:1"}, "proxy"),
+        ({"proxy": "proxy.example"}, "proxy"),
     ],
 )
 def test_a_wrong_setting_is_named(
@@ -71,3 +75,19 @@ def test_a_token_that_the_api_does_not_take(fab: Run, well: Path, tmp_path: Path
 def test_a_signer_that_is_no_key(fab: Run, well: Path, tmp_path: Path) -> None:
     (tmp_path / "signer").write_text("not a key")
     assert troubles(fab, well, tmp_path) == {"signer": "fail"}
+
+
+def test_through_a_proxy_with_a_password(fab: Run, well: Path, tmp_path: Path) -> None:
+    password = secrets.token_hex(8)
+    (tmp_path / "password").write_text(password)
+    with connect_proxy(login=f"ann:{password}") as proxy:
+        by_proxy = {
+            "proxy": proxy.address.replace("://", "://ann@"),
+            "proxy_password": f"cmd:cat {tmp_path / 'password'}",
+        }
+        assert troubles(fab, well, tmp_path, **by_proxy) == {}
+        assert len(proxy.heads) == 2  # its look, and the list that needs the token
+        (tmp_path / "password").write_text("another")
+        assert troubles(fab, well, tmp_path) == {"proxy": "fail"}
+        assert password not in fab("settings", inventory=well).stdout
+    assert fab("list", inventory=well).status == 6

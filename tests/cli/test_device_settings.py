@@ -88,6 +88,40 @@ def test_a_wrong_value_is_named_with_its_key(config: Path, line: str, code: str,
     assert named in refused.message
 
 
+def test_the_proxy_is_read_with_its_password(config: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "password", "between you and me\n")
+    file.chmod(0o600)
+    write(config, f"[device]\napi = a\nproxy = http://till@proxy.example:3128\nproxy-password-file = {file}\n")
+    proxy = load_device_settings({}, config=config).http_proxy()
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.user) == ("proxy.example", 3128, "till")
+    assert proxy.password is not None
+    assert proxy.password.reveal() == "between you and me"
+    assert "between you" not in repr(proxy)
+    told = {"SUPPORT_TUNNEL_PROXY": "http://other.example:1", "SUPPORT_TUNNEL_PROXY_PASSWORD_FILE": ""}
+    assert str(load_device_settings(told, config=config).http_proxy()) == "other.example:1"
+    assert load_device_settings({"SUPPORT_TUNNEL_API": "a"}, config=tmp_path / "none").http_proxy() is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
+def test_a_password_that_others_can_read_is_refused(config: Path, tmp_path: Path, mode: int) -> None:
+    file = write(tmp_path / "password", "x")
+    file.chmod(mode)
+    write(config, f"[device]\napi = a\nproxy = http://till@p:1\nproxy-password-file = {file}\n")
+    with pytest.raises(UsageError) as refused:
+        load_device_settings({}, config=config).http_proxy()
+    assert refused.value.code == "file.mode"
+
+
+@pytest.mark.parametrize(
+    "lines", ["proxy-password-file = /a", "proxy = http://u@p:1\nproxy-password-file = a", "proxy = p"]
+)
+def test_a_proxy_that_is_not_whole_is_refused(config: Path, lines: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        load_device_settings({}, config=write(config, f"[device]\napi = a\n{lines}\n")).http_proxy()
+    assert refused.value.code == "config.proxy"
+
+
 def test_a_file_that_others_can_write_is_refused(config: Path) -> None:
     write(config, "[device]\napi = https://a.example\n").chmod(0o666)
     assert refusal(config).code == "file.mode"

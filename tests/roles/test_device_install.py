@@ -23,6 +23,8 @@ GIVEN = {
     "device_settings_api": "https://a.example:8443",
     "device_settings_api_fingerprint": "ab" * 32,
     "device_settings_name": "Till 3",
+    "device_settings_proxy": "http://till@proxy.example:3128",
+    "device_settings_proxy_password_file": "/etc/support_tunnel/proxy-password",
     "device_settings_debug": True,
     "device_settings_scripts": [{"moment": "pre-up", "command": "/opt/up '{id}' --x"}],
     "device_boot_command": systemd_words(["/usr/bin/touch", "/root/cleaned"]),

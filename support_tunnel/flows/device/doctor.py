@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from support_tunnel.core.device_health import Check, failure, judge_clock, judge_host, judge_mlkem
+from support_tunnel.core.device_health import Check, blamed, failure, judge_clock, judge_host, judge_mlkem
 from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.ports import ApiLook, Shell
 from support_tunnel.core.st1.kem import mlkem_available
@@ -35,7 +35,7 @@ def _settings_and_api(settings: Callable[[], ApiLook]) -> list[Check]:
     try:
         seen = api.see()
     except SupportTunnelError as error:
-        return [*checks, failure("api", error), _udp(api)]
+        return [*checks, failure(blamed(error), error), _udp(api)]
     checks.append(Check("api", "ok", "it answers, and is the one that was named"))
     checks += [judge_clock(seen.theirs - seen.ours)] if seen.theirs else []
     return [*checks, _udp(api)]
