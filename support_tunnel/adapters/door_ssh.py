@@ -25,6 +25,8 @@ __all__ = ["DEVICE_KEY", "SERVER_KEY", "SshDoor"]
 
 SERVER_KEY, DEVICE_KEY = "login-key", "session-key"
 """Names in the vault of the private keys for the two hops (ports.Door)."""
+DEVICE_CERTIFICATE = "session-key-cert.pub"
+"""There, and not empty, where an organisation certified the device's key."""
 CONFIG, KNOWN_HOSTS, SERVER_LOG, DEVICE_LOG = "ssh-config", "ssh-known-hosts", "ssh-server-log", "ssh-device-log"
 SSH_FAILED = 255
 CUT = " closed by remote host.\r\n"
@@ -44,7 +46,7 @@ class SshDoor:
 
     def prepare(self, tunnel: TunnelId, hops: Hops) -> None:
         """Raises HostError `ssh.kex`, and UsageError `ssh.value` for what cannot stand in an ssh configuration."""
-        path = self._vault.path
+        path, certified = self._vault.path, self._vault.get(tunnel, DEVICE_CERTIFICATE)
         kex = key_exchanges(allow_classical=self._allow_classical)
         try:
             server = Hop(
@@ -60,6 +62,7 @@ class SshDoor:
                 hops.device_host_key,
                 identity_file=path(tunnel, DEVICE_KEY),
                 port=hops.device_port,
+                certificate_file=path(tunnel, DEVICE_CERTIFICATE) if certified and certified.reveal() else "",
             )
             config = ssh_config(server=server, device=device, files=self._files(tunnel), kex=kex)
         except ValueError as error:

@@ -37,6 +37,7 @@ _ID = "tunnel id, or the first digits of it"
         "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
         "tunnel-id": "checked against the code when given",
         "minutes": "stay at most this long (default: all that the owner offers)",
+        "ticket": "your case number, for the log of a device of your organisation",
         "allow-classical": "accept a device without ML-KEM",
         "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
         "allow-skew": "accept a device whose clock is more than a day off",
@@ -48,6 +49,7 @@ def create_tunnel_server(
     preshared_key: str = "",
     tunnel_id: str = "",
     minutes: int = 0,
+    ticket: str = "",
     allow_classical: bool = False,
     allow_classical_ssh: bool = False,
     allow_skew: bool = False,
@@ -81,6 +83,7 @@ def create_tunnel_server(
             code,
             name=chosen.display_name,
             max_ttl=minutes * 60 or None,
+            ticket=ticket,
             read_aloud=lambda digits: _read_aloud(ports, digits, as_json=json),
         )
     finally:

@@ -18,6 +18,7 @@ __all__ = ["namespace"]
 def create(c: Context, json: bool = False) -> None:
     """Make your signing key, once. Owners' devices remember it and say how often they have met you."""
     from support_tunnel.cli.admin_settings import load_admin_settings
+    from support_tunnel.cli.signer import public_file
     from support_tunnel.core import ssh_key
 
     settings = load_admin_settings(os.environ)
@@ -32,6 +33,8 @@ def create(c: Context, json: bool = False) -> None:
         ) from None
     with os.fdopen(descriptor, "w") as out:
         out.write(private.reveal())
+    # For whoever certifies it: `ssh-keygen -s` wants a file.
+    public_file(file).write_text(f"{public} {settings.display_name}\n")
     if json:
         emit({"file": str(file), "public_key": public, "fingerprint": ssh_key.fingerprint(public)})
     else:

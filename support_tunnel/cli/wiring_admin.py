@@ -12,11 +12,12 @@ from support_tunnel.cli import paths
 from support_tunnel.cli.admin_proxy import http_proxy
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.cli.secret_source import read_secret
+from support_tunnel.cli.signer import certified_signer
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.errors import UsageError
-from support_tunnel.core.ports import Mailbox, Progress
+from support_tunnel.core.ports import Certifier, Mailbox, Progress
 from support_tunnel.core.secret import Secret
-from support_tunnel.core.st1.signer import KeySigner, Signer
+from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.admin.ports import AcceptedRisks, AdminPorts
 
 __all__ = ["admin_ports"]
@@ -67,14 +68,13 @@ def admin_ports(
         return wrapped("mailbox", mailbox)
 
     def signer() -> Signer:
-        file = settings.path(settings.signer)
-        if not file.exists():
-            raise UsageError(
-                "signer.missing",
-                f"you have no key that owners could recognise ({file})",
-                next_step="Make one, once: fab key.create",
-            )
-        return KeySigner.from_openssh(Secret(file.read_text()))
+        return certified_signer(settings, now=clock.now())
+
+    certifier: Certifier | None = None
+    if settings.session_certificate:
+        from support_tunnel.adapters.certifier_command import CommandCertifier
+
+        certifier = wrapped("certifier", CommandCertifier(settings.session_certificate, vault))
 
     return AdminPorts(
         clock=clock,
@@ -90,6 +90,7 @@ def admin_ports(
         signer=signer,
         owner=f"{getpass.getuser()}@{socket.gethostname()}",
         accepted=accepted or AcceptedRisks(),
+        certifier=certifier,
     )
 
 

@@ -42,6 +42,11 @@ class Names:
         return f"st{self.short}"
 
     @property
+    def principal(self) -> str:
+        """What a certificate has to name to log in to this session, and to no other (2.9)."""
+        return f"st-{self.short}"
+
+    @property
     def interface(self) -> str:
         """WireGuard interface on the device, and the nft table of the same name."""
         return f"st-{self.short}"

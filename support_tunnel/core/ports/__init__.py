@@ -5,6 +5,7 @@ Times are aware UTC datetimes; durations are seconds. A port call is also a faul
 
 from __future__ import annotations
 
+from support_tunnel.core.ports.certifying import Certifier
 from support_tunnel.core.ports.clock import Clock
 from support_tunnel.core.ports.cloud import Cloud, Server, ServerSpec
 from support_tunnel.core.ports.device_disk import Acquaintances, Journal, LoggedSession, Met
@@ -20,6 +21,7 @@ __all__ = [
     "ApiLook",
     "ApiSeen",
     "Blob",
+    "Certifier",
     "Clock",
     "Cloud",
     "Completed",

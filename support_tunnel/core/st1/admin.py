@@ -146,6 +146,13 @@ class AdminSession:
         """As `wg set ... preshared-key /dev/stdin` reads it."""
         return Secret(base64.b64encode(self.psk.reveal()).decode())
 
+    @property
+    def confirmed(self) -> datetime:
+        """When the device confirmed, by its own clock. Raises WrongState `state` before M3 was read."""
+        if self._confirmed is None:
+            raise WrongState("state", "the device has not confirmed yet")
+        return self._confirmed
+
     def read_confirm(self, m3: bytes, now: datetime, *, allow_skew: bool = False) -> str:
         """Open M3 and return the six digits to read aloud. Reading it again gives the same.
 

@@ -11,27 +11,36 @@ from support_tunnel.core.errors import WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.payloads import Path as TunnelPath
 from support_tunnel.flows.admin.finish import READY_PATIENCE, Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import CLAIM, SESSION_KEY, STATE, save_channel, save_reached
+from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
 from support_tunnel.flows.admin.stop import tear_down
 
 __all__ = ["Answered", "create_server"]
 
 
 def create_server(
-    ports: AdminPorts, code: Code, *, name: str, max_ttl: int | None, read_aloud: Callable[[str], None]
+    ports: AdminPorts,
+    code: Code,
+    *,
+    name: str,
+    max_ttl: int | None,
+    read_aloud: Callable[[str], None],
+    ticket: str = "",
 ) -> Answered:
     """Answer one request with a fresh server; `read_aloud` is given the six digits when there are some.
 
-    `name` is how the owner sees this admin; `max_ttl` seconds, None for all that is offered. Raises WrongState when the
+    `name` is how the owner sees this admin; `max_ttl` seconds, None for all that is offered; `ticket` goes into the
+    session's certificate. Raises WrongState when the
     tunnel is unknown, answered by someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
+    named = identity(tunnel, name, ticket)
     if ports.ledger.read(tunnel) is not None:
         raise WrongState(
             "tunnel.known",
@@ -56,6 +65,8 @@ def create_server(
         try:
             ports.ledger.write(entry)
             ports.vault.put(tunnel, CLAIM, code.claim)
+            if ports.certifier is not None:
+                ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
             launched = launch(ports, code, entry)
             try:
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")

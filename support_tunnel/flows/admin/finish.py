@@ -14,6 +14,7 @@ from support_tunnel.core import addressing
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell
 from support_tunnel.core.st1.admin import AdminSession
+from support_tunnel.flows.admin.certify import certify
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import Reached
@@ -69,6 +70,8 @@ def finish(
 
     confirm = _await(ports, entry, mailbox, "confirm", CONFIRM_PATIENCE)
     digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
+    # Before anybody speaks: without it a device of an organisation would let nobody in, whatever its owner says.
+    certify(ports, session, reached)
     read_aloud(digits)
     ports.progress.step("Waiting for the owner's consent")
     ready = session.read_ready(_await(ports, entry, mailbox, "ready", READY_PATIENCE).data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from support_tunnel.core.ports import Clock, Cloud, Connector, Door, Ledger, Mailbox, Progress, Vault
+from support_tunnel.core.ports import Certifier, Clock, Cloud, Connector, Door, Ledger, Mailbox, Progress, Vault
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.library import Library
@@ -45,3 +45,5 @@ class AdminPorts:
     owner: str
     """Who launches: a cloud tag, so that a sweep from another machine knows whose server it is."""
     accepted: AcceptedRisks = AcceptedRisks()
+    certifier: Certifier | None = None
+    """Where an organisation's devices are helped; None: session keys are let in as they are."""

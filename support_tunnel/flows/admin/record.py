@@ -13,7 +13,9 @@ from support_tunnel.core.st1.control import Channel
 
 __all__ = [
     "CLAIM",
+    "IDENTITY",
     "LOGIN_KEY",
+    "SESSION_CERTIFICATE",
     "SESSION_KEY",
     "STATE",
     "Reached",
@@ -29,6 +31,10 @@ LOGIN_KEY = "login-key"
 """OpenSSH private key for the tunnel server."""
 SESSION_KEY = "session-key"
 """OpenSSH private key for the device's session."""
+SESSION_CERTIFICATE = "session-key-cert.pub"
+"""Its certificate, where an organisation gave one; ssh finds it under this name."""
+IDENTITY = "identity"
+"""The key id that certificate is to carry."""
 STATE = "state"
 """AdminSession: prk2, the identical bytes of M2, for a resume."""
 _CHANNEL = "channel"
