@@ -15,11 +15,14 @@ __all__ = ["read_trusted"]
 def read_trusted(path: Path, *, secret: bool = False) -> str:
     """Return the text; a `secret` one nobody else may even read. Raises UsageError `file.*` with the command that repairs it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError("file.read", f"{path}: {error.strerror}") from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise UsageError("file.kind", f"{path} is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
         quoted = shlex.quote(str(path))
         if found.st_uid not in (0, os.geteuid()):
             raise UsageError(

@@ -45,8 +45,10 @@ def _settings() -> ApiLook:
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.hook_scripts import HookScripts
     from support_tunnel.cli.device_settings import load_device_settings, load_policy
+    from support_tunnel.cli.device_trust import load_trust
 
     settings = load_device_settings(os.environ)
+    load_trust(settings)
     load_policy()
     HookScripts(settings.hooks).check()
     return HttpApiLook(

@@ -29,6 +29,9 @@ _JSON = "one line of JSON, for programs"
         "name": "how this device is called on the helper's screen (default: its host name)",
         "proxy": "HTTP proxy on the way to the API, http://[user@]name:port",
         "proxy-password-file": "file that holds the proxy's password (0600, root's)",
+        "org-ca": "let only helpers of these organisations ask: a file of CA keys, each line `ssh-ed25519 BASE64 NAME`",
+        "org-principal": "what a helper's certificate has to name (default: support-tunnel-signer)",
+        "revoked": "a file of keys that never count, each line a fingerprint (SHA256:...) or a public key",
         "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440)",
         "json": _JSON,
     }
@@ -40,12 +43,16 @@ def install(
     name: str = "",
     proxy: str = "",
     proxy_password_file: str = "",
+    org_ca: str = "",
+    org_principal: str = "",
+    revoked: str = "",
     minutes: int = 0,
     json: bool = False,
 ) -> None:
     """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.cli.device_settings import load_device_settings
+    from support_tunnel.cli.device_trust import trusting
     from support_tunnel.cli.wiring_device import need_root
     from support_tunnel.flows.device import install as flow
 
@@ -64,6 +71,7 @@ def install(
         raise UsageError("usage.range", "--minutes is from 0 to 1440")
     settings = load_device_settings({key: value for key, value in given.items() if value})
     _check(settings)
+    settings, lists = trusting(settings, org_ca=org_ca, org_principal=org_principal, revoked=revoked)
     words = [
         "/usr/bin/env",
         "-C",
@@ -75,6 +83,7 @@ def install(
     ]
     variables = {
         **_variables(settings),
+        **lists,
         "device_boot_command": flow.systemd_words(words),
         "device_boot_minutes": minutes,
     }
@@ -104,6 +113,9 @@ def _variables(settings: DeviceSettings) -> dict[str, object]:
         "device_settings_proxy": settings.proxy,
         "device_settings_proxy_password_file": settings.proxy_password_file,
         "device_settings_debug": settings.debug,
+        "device_settings_org_ca": settings.org_ca,
+        "device_settings_org_principal": settings.org_principal,
+        "device_settings_revoked": settings.revoked,
         "device_settings_scripts": [
             {"moment": moment, "command": shlex.join(command.words)} for moment, command in settings.hooks.items()
         ],

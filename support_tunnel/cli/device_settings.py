@@ -1,6 +1,6 @@
 """Settings of the device: /etc/support_tunnel/config.ini, then SUPPORT_TUNNEL_* of the environment, then flags.
 
-Both files decide who may come in, so they are refused unless root owns them and nobody else can write them.
+These files, and those they name, decide who may come in, so they are refused unless root owns them and nobody else can write them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from support_tunnel.cli import paths
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.hooks import MOMENTS, HookCommand, Moment
+from support_tunnel.core.organisations import parse_principal
 from support_tunnel.core.secret import Secret
 
 __all__ = ["DeviceSettings", "load_device_settings", "load_policy"]
@@ -26,7 +27,9 @@ _TOLD = ("api", "api-fingerprint", "name", "proxy", "proxy-password-file")
 """Keys that the environment may override."""
 _SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
 """Keys of the file alone: the keeper, which ends a session, is no child of the shell that began it."""
-_KEYS = (*_TOLD, "debug", *_SCRIPTS)
+_TRUST = ("org-ca", "org-principal", "revoked")
+"""Whom the device lets ask: of the file alone, because a variable of the caller's could otherwise turn mode B into mode A."""
+_KEYS = (*_TOLD, "debug", *_TRUST, *_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class DeviceSettings:
     """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it.
 
     `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts. `proxy`: the HTTP proxy on the way to
-    the API, its password in a file that only root reads.
+    the API, its password in a file that only root reads. `org_ca`,
+    `revoked`: files for `device_trust`; `org_principal`: what a helper's certificate has to name.
     """
 
     api: str
@@ -44,6 +48,9 @@ class DeviceSettings:
     hooks: Mapping[Moment, HookCommand] = field(default_factory=dict)
     proxy: str = ""
     proxy_password_file: str = ""
+    org_ca: str = ""
+    org_principal: str = ""
+    revoked: str = ""
 
     def http_proxy(self) -> HttpProxy | None:
         """Raises UsageError `config.proxy`, `file.*`."""
@@ -92,6 +99,9 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
         },
         proxy=values["proxy"],
         proxy_password_file=values["proxy-password-file"],
+        org_ca=_file(values["org-ca"], f"{config}: device/org-ca"),
+        org_principal=_principal(values["org-principal"], values["org-ca"], f"{config}: device/org-principal"),
+        revoked=_file(values["revoked"], f"{config}: device/revoked"),
     )
 
 
@@ -107,6 +117,18 @@ def _command(text: str, where: str) -> HookCommand:
         return HookCommand.parse(text)
     except UsageError as wrong:
         raise UsageError(wrong.code, f"{where}: {wrong.message}", next_step=wrong.next_step) from None
+
+
+def _file(text: str, where: str) -> str:
+    if text and not text.startswith("/"):
+        raise UsageError("config.value", f"{where} is the whole path of a file, not {text!r}")
+    return text
+
+
+def _principal(text: str, org_ca: str, where: str) -> str:
+    if text and not org_ca:
+        raise UsageError("config.value", f"{where} is set, but no org-ca: anybody with the code could still ask")
+    return parse_principal(text, where=where) if text else ""
 
 
 def _known() -> str:

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from support_tunnel.flows.library import Library
 
-__all__ = ["DEVICE_CONFIG", "DEVICE_LOG", "DEVICE_POLICY", "DEVICE_STATE", "DEVICE_VAULT", "REPOSITORY", "library"]
+__all__ = [
+    "DEVICE_CONFIG",
+    "DEVICE_LOG",
+    "DEVICE_ORG_CA",
+    "DEVICE_POLICY",
+    "DEVICE_REVOKED",
+    "DEVICE_STATE",
+    "DEVICE_VAULT",
+    "REPOSITORY",
+    "library",
+]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 DEVICE_CONFIG: Final = Path("/etc/support_tunnel/config.ini")
 DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")
+DEVICE_ORG_CA: Final = Path("/etc/support_tunnel/org-ca.pub")
+DEVICE_REVOKED: Final = Path("/etc/support_tunnel/revoked")
 DEVICE_STATE: Final = Path("/var/lib/support_tunnel")
 DEVICE_LOG: Final = Path("/var/log/support_tunnel")
 DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")

@@ -8,6 +8,7 @@ import sys
 from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.cli import paths
 from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings, load_policy
+from support_tunnel.cli.device_trust import load_trust
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
@@ -23,7 +24,7 @@ def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
     """Raises UsageError when this is not root, or when the settings are wrong."""
     need_root()
     settings = settings or load_device_settings(os.environ)
-    return _ports(settings, load_policy(), settings.http_proxy())
+    return _ports(settings, load_trust(settings), load_policy(), settings.http_proxy())
 
 
 def ending_ports() -> DevicePorts:
@@ -31,10 +32,10 @@ def ending_ports() -> DevicePorts:
     need_root()
     try:
         settings = load_device_settings(os.environ)
-        return _ports(settings, None, settings.http_proxy())
+        return _ports(settings, Trust(), None, settings.http_proxy())
     except UsageError as wrong:
         sys.stderr.write(f"Going on without API and scripts: {wrong.message}.\n")
-        return _ports(DeviceSettings("", "", ""), None, None)
+        return _ports(DeviceSettings("", "", ""), Trust(), None, None)
 
 
 def need_root() -> None:
@@ -43,7 +44,9 @@ def need_root() -> None:
         raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
 
 
-def _ports(settings: DeviceSettings, policy: ConsentPolicy | None, proxy: HttpProxy | None) -> DevicePorts:
+def _ports(
+    settings: DeviceSettings, trust: Trust, policy: ConsentPolicy | None, proxy: HttpProxy | None
+) -> DevicePorts:
     from support_tunnel.adapters.acquaintances_disk import DiskAcquaintances
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.hook_scripts import HookScripts
@@ -86,7 +89,7 @@ def _ports(settings: DeviceSettings, policy: ConsentPolicy | None, proxy: HttpPr
         progress=progress,
         hooks=wrapped("hooks", HookScripts(settings.hooks)),
         library=paths.library(),
-        trust=Trust(),
+        trust=trust,
         policy=policy,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_link_is_refused(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(file)
     assert refusal(link) == "file.read"
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_plain_file_is_refused(file: Path, make: Callable[[Path], None]) -> None:
+    file.unlink()
+    make(file)
+    file.chmod(0o644)
+    assert refusal(file) == "file.kind"
 
 
 def test_bytes_that_are_no_text_are_refused(file: Path) -> None:

@@ -41,6 +41,7 @@ class DeviceModel:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self.holds: dict[str, set[str]] = {}
+        self.scripts: list[str] = []
         self.on_keeper_start: Callable[[TunnelId], None] = lambda tunnel: None
         self.on_keeper_end: Callable[[str], None] = lambda short: None
         self.breaks_off = False
@@ -51,6 +52,7 @@ class DeviceModel:
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         text = script.reveal()
+        self.scripts.append(text)
         if text == probes.capabilities().reveal():
             return Completed(0, f"systemd\trunning\nkex\t{self.kex}\nuid\t0\n", "")
         if text == probes.traces().reveal():

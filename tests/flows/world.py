@@ -15,7 +15,7 @@ from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Server, ServerSpec
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.signer import KeySigner, Trust
+from support_tunnel.core.st1.signer import KeySigner, Signer, Trust
 from support_tunnel.flows.admin.create_server import Answered, create_server
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.stop import stop
@@ -61,7 +61,9 @@ def keys() -> Mapping[str, Any]:
 class World:
     """`library` is the real one, or stand-ins that compile faster."""
 
-    def __init__(self, folder: Path, *, library: Library | None = None, policy: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, library: Library | None = None, policy: bool = False, trust: Trust | None = None
+    ) -> None:
         self.manual = ManualClock()
         self.turns = Turns(self.manual)
         self.clock = TurnClock(self.turns)
@@ -84,6 +86,10 @@ class World:
         self.library = library or Library(REPOSITORY / "roles", REPOSITORY / "templates")
         rule = {"signer": keys()["public"], "scope": "shell", "max_ttl_minutes": 60}
         self.policy = ConsentPolicy.parse({"allow": [rule]}) if policy else None
+        self.trust = trust or Trust()
+        self.signer: Signer = keys()["signer"]
+        self.certifier: Any = None
+        self.ticket = "T-7"
         self.code: Code | None = None
         self.digits = ""
         self.keepers: dict[str, Job] = {}
@@ -103,7 +109,7 @@ class World:
             progress=self.notes,
             hooks=wrap("hooks", self.hooks),
             library=self.library,
-            trust=Trust(),
+            trust=self.trust,
             policy=self.policy,
         )
 
@@ -120,8 +126,9 @@ class World:
             "vault": wrap("vault", self.admin_vault),
             "progress": self.notes,
             "library": self.library,
-            "signer": lambda: keys()["signer"],
+            "signer": lambda: self.signer,
             "owner": "ann@laptop",
+            "certifier": wrap("certifier", self.certifier) if self.certifier else None,
         }
         return AdminPorts(**{**given, **changes})
 
@@ -143,7 +150,12 @@ class World:
         self.turns.wait(lambda: self.code is not None, PATIENCE)
         assert self.code is not None
         return create_server(
-            self.admin_ports(wiring, name=name), self.code, name="Ann", max_ttl=max_ttl, read_aloud=self._read_aloud
+            self.admin_ports(wiring, name=name),
+            self.code,
+            name="Ann",
+            max_ttl=max_ttl,
+            read_aloud=self._read_aloud,
+            ticket=self.ticket,
         )
 
     def stop_by_admin(self, wiring: FaultWiring | None = None) -> None:

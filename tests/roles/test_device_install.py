@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
-from support_tunnel.core.ssh_key import new_keypair
+from support_tunnel.core.ssh_key import fingerprint, new_keypair
 from support_tunnel.flows.device.install import systemd_words, uninstall
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.hosts import apply, make_device, run
@@ -25,6 +25,11 @@ GIVEN = {
     "device_settings_name": "Till 3",
     "device_settings_proxy": "http://till@proxy.example:3128",
     "device_settings_proxy_password_file": "/etc/support_tunnel/proxy-password",
+    "device_settings_org_ca": "/etc/support_tunnel/org-ca.pub",
+    "device_settings_org_ca_keys": [f"{new_keypair()[1]} Example Ltd" for _ in range(2)],
+    "device_settings_org_principal": "example-helpers",
+    "device_settings_revoked": "/etc/support_tunnel/revoked",
+    "device_settings_revoked_keys": [fingerprint(new_keypair()[1])],
     "device_settings_debug": True,
     "device_settings_scripts": [{"moment": "pre-up", "command": "/opt/up '{id}' --x"}],
     "device_boot_command": systemd_words(["/usr/bin/touch", "/root/cleaned"]),

@@ -88,6 +88,7 @@ def test_the_device_roles_are_what_ansible_makes_of_them(driver: LocalNodeDriver
         device_tunnel_server_endpoint="192.0.2.1:51999",
         device_access_host_key=host_private,
         device_access_authorized_keys=[admin_public],
+        device_access_authorities=[new_keypair()[1]],
     )
     private, public = new_keypair("owner")
     what = ("/run/support_tunnel /run/systemd/system", f"{NAMES.tunnel_unit} {NAMES.session_unit}")

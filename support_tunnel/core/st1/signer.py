@@ -86,6 +86,18 @@ class Trust:
     organisations: tuple[Organisation, ...] = ()
     revoked: frozenset[str] = field(default_factory=frozenset)
     """SHA-256 fingerprints of signer or CA keys that are refused in both modes."""
+    principal: str = PRINCIPAL
+    """What a signer's certificate has to name."""
+
+    def authorities(self, organisation: str) -> tuple[str, ...]:
+        """The CA keys that may certify a login for `organisation` (2.9): its own, without those that were revoked."""
+        return tuple(
+            line
+            for one in self.organisations
+            if one.name == organisation
+            for line in one.authorities
+            if ssh_key.fingerprint(line) not in self.revoked
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +144,8 @@ def _vouched(certificate: SSHCertificate, public_line: str, trust: Trust, now: d
     if certificate.type is not SSHCertificateType.USER:
         raise _refused("type", "the helper's certificate is one for hosts")
     # OpenSSH reads "no principals" as "all"; here it is none.
-    if PRINCIPAL.encode() not in certificate.valid_principals:
-        raise _refused("principal", f"the helper's certificate is not for the principal {PRINCIPAL}")
+    if trust.principal.encode() not in certificate.valid_principals:
+        raise _refused("principal", f"the helper's certificate is not for the principal {trust.principal}")
     if certificate.critical_options:
         raise _refused("options", "the helper's certificate has conditions that cannot be checked here")
     moment = to_seconds(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from support_tunnel.core.consent import Consent, by_owner, consent_text
 from support_tunnel.core.errors import ConsentRefused, MessageError
 from support_tunnel.core.st1.device import DeviceSession
+from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Requested
@@ -58,11 +59,17 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
             "how": consent.how,
             "admin": consent.name,
             "fingerprint": consent.fingerprint,
+            **_vouched(session.signer),
             "scope": consent.scope.level,
             "until": int(consent.until.timestamp()),
         },
     )
     return consent
+
+
+def _vouched(signer: SignerIdentity) -> dict[str, str]:
+    """For the log, where an organisation answers for the helper: which, and the words of its certificate."""
+    return {"organisation": signer.organisation, "key_id": signer.key_id} if signer.organisation else {}
 
 
 def _ask(ports: DevicePorts, session: DeviceSession) -> Consent:
@@ -81,9 +88,14 @@ def _declined() -> ConsentRefused:
 
 
 def _digits_skipped(ports: DevicePorts, session: DeviceSession) -> bool:
+    # With a certificate behind the answer, whoever has the code alone gets no prompt: the digits add little (2.3).
+    verified = session.signer.organisation is not None
+    otherwise = "(or Enter to go on without, or no)" if verified else "(or skip, or no)"
     while True:
-        typed = ports.prompt.ask("Six digits that the helper reads to you (or skip, or no): ", timeout=OWNER_PATIENCE)
+        typed = ports.prompt.ask(f"Six digits that the helper reads to you {otherwise}: ", timeout=OWNER_PATIENCE)
         word = typed.strip().lower()
+        if verified and word in ("", "skip"):
+            return True
         if word == "no":
             raise _declined()
         if word == "skip":

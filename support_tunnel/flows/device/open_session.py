@@ -7,9 +7,10 @@ from datetime import datetime
 
 from support_tunnel.core import addressing
 from support_tunnel.core.consent import Consent
-from support_tunnel.core.errors import ConsentRefused, HostError
+from support_tunnel.core.errors import ConsentRefused, HostError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.st1.device import DeviceSession
+from support_tunnel.core.st1.signer import Trust
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import was_stopped
@@ -61,7 +62,7 @@ def open_session(
     ports.library.converge(
         ports.shell,
         ("device_tunnel", "device_access"),
-        _variables(requested, session, consent, kex),
+        _variables(requested, session, consent, kex) | _who_may_log_in(ports.trust, session, consent),
         host="this device",
         timeout=60,
         undo=probes.undo_folder(names),
@@ -106,10 +107,26 @@ def _variables(
         "device_tunnel_server_public_key": path.wireguard_public,
         "device_tunnel_server_endpoint": path.endpoint,
         "device_access_host_key": requested.ssh_host_private,
-        "device_access_authorized_keys": list(session.answer.ssh_keys),
         "device_access_expiry": consent.until.strftime("%Y%m%d%H%M%SZ"),
         "device_access_seconds": session.answer.ttl,
         "device_access_kex": list(kex),
         "device_access_files": consent.scope.files,
         "device_access_ports": list(consent.scope.ports),
     }
+
+
+def _who_may_log_in(trust: Trust, session: DeviceSession, consent: Consent) -> dict[str, object]:
+    """The answer's own keys; where an organisation vouched for it, no key at all but what that one certifies (2.9).
+
+    Raises WrongState `trust.changed` when that organisation is no longer one of this device's.
+    """
+    if consent.organisation is None:
+        return {"device_access_authorized_keys": list(session.answer.ssh_keys)}
+    authorities = trust.authorities(consent.organisation)
+    if not authorities:
+        raise WrongState(
+            "trust.changed",
+            f"this device no longer trusts {consent.organisation}",
+            next_step="Make a new request; its code replaces this one.",
+        )
+    return {"device_access_authorized_keys": [], "device_access_authorities": list(authorities)}
