@@ -15,9 +15,9 @@ __all__ = ["show", "word"]
 
 def word(outcome: Outcome) -> str:
     """One word for a host."""
-    if outcome.report is None:
+    if outcome.unreachable:
         return "unreachable"
-    if outcome.report.failed:
+    if outcome.failed:
         return "failed"
     return "changed" if outcome.changed else "ok"
 
@@ -43,7 +43,7 @@ def _lines(outcome: Outcome) -> list[str]:
         return (
             []
             if error is None
-            else [f"unreachable {error.message}", *([f"    {error.next_step}"] if error.next_step else [])]
+            else [f"{word(outcome)} {error.message}", *([f"    {error.next_step}"] if error.next_step else [])]
         )
     lines = []
     for task in outcome.report.outcomes:
@@ -62,8 +62,8 @@ def _counts(outcome: Outcome) -> Mapping[str, int]:
     return {
         "ok": seen["ok"] + seen["changed"],
         "changed": seen["changed"],
-        "unreachable": int(outcome.report is None),
-        "failed": seen["failed"],
+        "unreachable": int(outcome.unreachable),
+        "failed": seen["failed"] + int(outcome.report is None and not outcome.unreachable),
         "skipped": seen["skipped"],
     }
 

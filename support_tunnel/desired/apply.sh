@@ -1,5 +1,5 @@
 # Library of every compiled role; runs under dash and busybox ash. Its names begin with st_ so that text of a role cannot meet
-# them. The script around it sets st_check, st_diff, st_journal and st_run_folder. Descriptor 3 is the report; nothing that a
+# them. The script around it sets st_check, st_journal and st_run_folder. Descriptor 3 is the report; nothing that a
 # role runs inherits it, or a daemon started by a task would hold the channel open.
 
 umask 077
@@ -8,6 +8,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
 export LC_ALL PATH
 exec 3>&1 >/dev/null
 st_failed=
+st_shows=
 st_changed_ids=' '
 st_pending=${st_journal:+$st_journal/pending}
 st_pending=${st_pending:-$st_run_folder}
@@ -35,7 +36,9 @@ st_step() {
     st_say "$st_id" ok
     return 0
   fi
-  [ -z "$st_diff" ] || st_say "$st_id" before "$(st_show 2>/dev/null | st_packed)"
+  for st_each in $st_shows; do
+    st_say "$st_id" "$st_each" "$("st_$st_each" 2>/dev/null | st_packed)"
+  done
   if [ -n "$st_check" ]; then
     [ "$st_dry" != changed ] || st_changed_ids="$st_changed_ids$st_id "
     st_say "$st_id" "$st_dry"

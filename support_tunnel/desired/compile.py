@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from support_tunnel.core.errors import UsageError
 from support_tunnel.desired.argument_specs import check_variables, hidden_values
 from support_tunnel.desired.arguments import Arguments, Folders
 from support_tunnel.desired.condition import condition
+from support_tunnel.desired.facts import VARIABLE, FactsNeeded
 from support_tunnel.desired.masking import Mask
 from support_tunnel.desired.modules import MODULES
 from support_tunnel.desired.place import Place
@@ -24,7 +25,7 @@ from support_tunnel.desired.resource import Statement, key
 from support_tunnel.desired.role import Role, Task, read_roles
 from support_tunnel.desired.script import assemble, settings, step, together
 from support_tunnel.desired.shell import FALSE, TRUE, Code, branch, call
-from support_tunnel.desired.templating import OMIT, Given, Scope, environment, templates_in
+from support_tunnel.desired.templating import OMIT, Given, Missing, Scope, Variable, environment, templates_in
 from support_tunnel.desired.undo import check_folder
 
 __all__ = ["compile_roles"]
@@ -42,19 +43,21 @@ def compile_roles(
     diff: bool = False,
     undo: str | None = None,
     run_folder: str = RUN_FOLDER,
+    facts: Mapping[str, str] | None = None,
 ) -> Plan:
     """Compile these roles and what they depend on. Raises UsageError `role.*` with file and line.
 
     `variables` are data, never templates; a `Secret` in them is revealed only in the script. `undo` is a folder on the host for
     the journal that `undo_script` reads; its parent exists. `run_folder` holds, on the host, which handlers are owed.
+    Raises FactsNeeded when a role names `ansible_facts` and `facts` (of `read_facts`) is None.
     """
     if undo is not None:
         check_folder(undo)
     roles = read_roles(roles_root, names)
-    compiler = _Compiler(roles, variables, templates, journal=undo is not None, diff=diff)
+    compiler = _Compiler(roles, variables, facts, templates, journal=undo is not None, diff=diff)
     compiler.compile()
-    head = settings(check=check, diff=diff, journal=undo, run_folder=run_folder)
-    libraries = ["apply.sh", "journal.sh"] if undo is not None else ["apply.sh"]
+    head = settings(check=check, journal=undo, run_folder=run_folder)
+    libraries = ["apply.sh", *(["journal.sh"] if undo is not None else []), *sorted(compiler.libraries)]
     script = assemble(head, libraries, [call("st_begin"), *compiler.parts, call("st_end")])
     mask = Mask.of(compiler.secrets)
     return Plan(script, tuple(step.masked(mask) for step in compiler.steps), mask)
@@ -64,12 +67,14 @@ def compile_roles(
 class _Compiler:
     roles: Sequence[Role]
     given: Mapping[str, object]
+    facts: Mapping[str, str] | None
     templates: Path
     journal: bool
     diff: bool
     steps: list[Step] = field(default_factory=list)
     parts: list[Code] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
+    libraries: set[str] = field(default_factory=set)
     registered: dict[str, list[int]] = field(default_factory=dict)
     notifiers: dict[str, list[int]] = field(default_factory=dict)
     """Steps that notify a handler, by the handler's name."""
@@ -88,10 +93,11 @@ class _Compiler:
     def _scope(self, role: Role) -> Scope:
         env = environment([role.folder / "templates", self.templates])
         # Ansible's order: every role's defaults in turn, then those of the role's dependencies and its own.
-        variables: dict[str, Any] = {}
+        variables: dict[str, Variable] = {}
         for other in [*self.roles, *self._needed(role), role]:
             variables |= templates_in(other.defaults, other.defaults.place)
         variables |= {name: Given(value) for name, value in self.given.items()}
+        variables[VARIABLE] = Missing(FactsNeeded()) if self.facts is None else Given(self.facts)
         scope = Scope(env, variables)
         check_variables(role, scope)
         scope = replace(scope, hidden=frozenset(hidden_values(role, scope)))
@@ -180,21 +186,23 @@ class _Compiler:
             return None
         scope.take_touched()
         args = self._arguments(role, task, scope)
-        result = MODULES[task.module](args)
+        result = MODULES[task.module].read(args)
         args.refuse_unread()
         touched = scope.take_touched() or bool(args.secret_names)
         if isinstance(result, Statement):
             if holds != TRUE:
                 raise task.place.unsupported(f"module '{task.module}' under a condition on a registered result")
-            self.steps.append(replace(made, settled="ok", detail=result.detail))
+            settled: Literal["ok", "skipped"] = "skipped" if result.skipped else "ok"
+            self.steps.append(replace(made, settled=settled, detail=result.detail))
             return None
         if self.journal and not result.undoable():
             raise task.place.wrong(
                 "role.undo", f"module '{task.module}' as used here cannot be undone, and this role is applied with undo"
             )
-        diff = self.diff and not task.no_log and not touched
-        content = result.body() if diff and result.show() is not None else None
-        self.steps.append(replace(made, content=content))
+        self.libraries |= {library} if (library := result.library()) else set()
+        diff = self.diff and not task.no_log and not touched and result.show() is not None
+        content = result.body() if diff and result.preview() is None else None
+        self.steps.append(replace(made, shows=diff, content=content))
         code = step(
             number,
             result,
@@ -244,6 +252,8 @@ class _Compiler:
             return scope.render_file(name, place)
 
         def file(name: str, place: Place) -> bytes:
+            if name.startswith("/"):
+                raise place.unsupported("a file that is not in the role")
             path = role.folder / "files" / name
             if ".." in Path(name).parts or not path.is_file():
                 raise place.wrong("role.missing", f"there is no file '{name}' in {role.name}/files")

@@ -68,6 +68,15 @@ st_record_path() {
   fi
 }
 
+# A folder that is to be filled: all of it. What a link leads to would be changed and not put back.
+st_record_tree() {
+  ! st_known "$1" absent copy || return 0
+  [ ! -L "$2" ] || st_complain "$2 is a link; with undo an archive is unpacked into a folder of its own" || return
+  st_record_path "$1" "$2" || return
+  [ -z "$(find "$2" -type l -exec test -d '{}' ';' -print | head -n 1)" ] ||
+    st_complain "a link below $2 leads to a folder; with undo an archive is unpacked beside no such link"
+}
+
 # A directory's missing parents are made with it, so what goes at the end is the highest that is missing.
 st_record_directory() {
   ! st_known "$1" absent attributes copy || return 0

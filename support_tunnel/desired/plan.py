@@ -18,7 +18,7 @@ from support_tunnel.desired.masking import HIDDEN, Mask
 __all__ = ["Outcome", "Plan", "Report", "Status", "Step", "report_lines"]
 
 Status = Literal["ok", "changed", "failed", "skipped"]
-LINE = re.compile(r"support-tunnel: (\S+) (ok|changed|failed|skipped|before|) ?([A-Za-z0-9+/=]*)")
+LINE = re.compile(r"support-tunnel: (\S+) (ok|changed|failed|skipped|before|after|) ?([A-Za-z0-9+/=]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,10 @@ class Step:
     settled: Literal["ok", "skipped"] | None = None
     detail: str = ""
     no_log: bool = False
+    shows: bool = False
+    """A diff may be shown."""
     content: bytes | None = field(default=None, repr=False)
-    """The file it makes, when a diff may be shown."""
+    """The file it makes, when a diff may be shown; None when only the host can tell."""
 
     def masked(self, mask: Mask) -> Step:
         """The same in words that may be shown."""
@@ -107,9 +109,9 @@ class Plan:
             return self._made(step, status, step.detail)
         if said is None or said.status is None:
             return self._made(step, "failed", self._unknown(completed))
-        diff = ""
-        if said.status == "changed" and step.content is not None and said.before is not None:
-            diff = self.mask(_diff(said.before, step.content))
+        diff, after = "", said.after if step.content is None else step.content
+        if step.shows and said.status == "changed" and said.before is not None and after is not None:
+            diff = self.mask(_diff(said.before, after))
         return self._made(step, said.status, said.text, diff)
 
     def _made(self, step: Step, status: Status, detail: str, diff: str = "") -> Outcome:
@@ -127,6 +129,7 @@ class _Said:
     status: Status | None = None
     text: str = ""
     before: bytes | None = None
+    after: bytes | None = None
 
 
 def report_lines(stdout: str) -> dict[str, _Said]:
@@ -141,6 +144,8 @@ def report_lines(stdout: str) -> dict[str, _Said]:
         data = _unpacked(packed)
         if status == "before":
             entry.before = data
+        elif status == "after":
+            entry.after = data
         elif entry.status is None and status:
             entry.status, entry.text = _status(status), data.decode(errors="replace")
         elif status and status != entry.status:

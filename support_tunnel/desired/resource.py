@@ -45,6 +45,14 @@ class Resource:
         """Print what is there now, for `diff`; None when there is nothing to compare with `body`."""
         return None
 
+    def preview(self) -> Code | None:
+        """Print what will be there, for `diff`, where only the host can tell; None when it is `body`."""
+        return None
+
+    def library(self) -> str | None:
+        """The file of shell functions that its answers call beside apply.sh."""
+        return None
+
     def reports(self) -> Literal["changed", "ok"]:
         """What a successful fix counts as (`changed_when`)."""
         return "changed"
@@ -64,3 +72,4 @@ class Statement:
     """Something that concerns the plan alone and sends nothing to the host."""
 
     detail: str
+    skipped: bool = False

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from support_tunnel.core.errors import UsageError
-from support_tunnel.desired.modules import MODULES
+from support_tunnel.desired.modules import IMPORT, MODULES
 from support_tunnel.desired.place import Place
 from support_tunnel.desired.source import Block, read_source
-from support_tunnel.desired.templating import Given, Template, templates_in
+from support_tunnel.desired.templating import Template, Variable, templates_in
 
 __all__ = ["Role", "Task", "read_roles"]
 
 KEYS = frozenset({"name", "when", "loop", "notify", "vars", "tags", "become", "no_log", "register", "changed_when"})
 FOLDERS = frozenset({"defaults", "meta", "tasks", "handlers", "templates", "files", "README.md"})
-IMPORT = "import_tasks"
 Clause = tuple[Any, Place]
 
 
@@ -33,7 +32,7 @@ class Task:
     when: tuple[Clause, ...] = ()
     loop: Template | None = None
     notify: tuple[str, ...] = ()
-    variables: Mapping[str, Template | Given] = ()  # type: ignore[assignment]  # always set by _task
+    variables: Mapping[str, Variable] = ()  # type: ignore[assignment]  # always set by _task
     no_log: bool = False
     register: str | None = None
     changed_when: Clause | None = None
@@ -168,7 +167,7 @@ def _task(block: Block, inherited: Task | None) -> Task:
     task = Task(
         name=str(block.get("name") or ""),
         module=_short(key),
-        arguments=_arguments(block, key),
+        arguments=_known_arguments(block, key),
         place=block.place,
         when=_clauses(block, "when"),
         loop=Template(block["loop"], block.at("loop")) if "loop" in block else None,
@@ -233,6 +232,16 @@ ANSIBLE_KEYS = frozenset(
 
 def _short(key: str) -> str:
     return key.removeprefix("ansible.builtin.")
+
+
+def _known_arguments(block: Block, key: str) -> Block:
+    """The arguments as written. Their names are judged here: a condition may keep the reader from ever seeing them."""
+    given, module = _arguments(block, key), _short(key)
+    known = {"file"} if module == IMPORT else MODULES[module].arguments
+    for name in given:
+        if name not in known:
+            raise given.at(name).unsupported(f"argument '{name}' of module '{module}'")
+    return given
 
 
 def _arguments(block: Block, key: str) -> Block:

@@ -12,10 +12,9 @@ from support_tunnel.desired.shell import Code, body, call, comment, function, li
 __all__ = ["assemble", "settings", "step", "together"]
 
 
-def settings(*, check: bool, diff: bool, journal: str | None, run_folder: str) -> Code:
+def settings(*, check: bool, journal: str | None, run_folder: str) -> Code:
     """What the libraries read."""
-    values = {"st_check": "yes" if check else "", "st_diff": "yes" if diff else ""}
-    values |= {"st_journal": journal or "", "st_run_folder": run_folder}
+    values = {"st_check": "yes" if check else "", "st_journal": journal or "", "st_run_folder": run_folder}
     return together(Code(f"{name}={call(value).text}") for name, value in values.items())
 
 
@@ -29,14 +28,16 @@ def assemble(settings: Code, libraries: Sequence[str], parts: Iterable[Code]) ->
 def step(number: int, resource: Resource, handlers: Sequence[str], *, where: str, journal: bool, diff: bool) -> Code:
     """Define what `st_step` calls, then call it."""
     data = resource.body()
-    show = resource.show() if diff else None
+    shows = {"before": resource.show(), "after": resource.preview()} if diff else {}
+    shown = {name: code for name, code in shows.items() if code is not None}
     parts = [
         comment(where),
         *([function("st_body", body(data))] if data is not None else []),
         function("st_check_it", resource.check()),
         function("st_fix", resource.fix()),
         *([function("st_record", resource.record())] if journal else []),
-        *([function("st_show", show)] if show is not None else []),
+        *(function(f"st_{name}", code) for name, code in shown.items()),
+        Code(f"st_shows={call(' '.join(shown)).text}"),
         call("st_step", number, resource.reports(), resource.in_check_mode(), *handlers),
     ]
     return together(parts)

@@ -25,7 +25,7 @@ from support_tunnel.desired.filters import FILTERS, FORBIDDEN
 from support_tunnel.desired.masking import revealed, secrets_in
 from support_tunnel.desired.place import Place
 
-__all__ = ["OMIT", "Given", "Scope", "Template", "environment", "templates_in"]
+__all__ = ["OMIT", "Given", "Missing", "Scope", "Template", "Variable", "environment", "templates_in"]
 
 
 class _Omit:
@@ -55,7 +55,17 @@ class Given:
     value: Any
 
 
-def templates_in(value: Mapping[str, Any], place: Place) -> dict[str, Template | Given]:
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A variable that cannot be had yet: whoever names it gets this error."""
+
+    error: UsageError
+
+
+Variable = Template | Given | Missing
+
+
+def templates_in(value: Mapping[str, Any], place: Place) -> dict[str, Variable]:
     """Wrap variables written in a role."""
     at = getattr(value, "at", lambda _: place)
     return {name: Template(item, at(name)) for name, item in value.items()}
@@ -66,7 +76,7 @@ class _Context(Context):
 
     def resolve_or_missing(self, key: str) -> Any:
         found = super().resolve_or_missing(key)
-        if isinstance(found, (Template, Given)):
+        if isinstance(found, (Template, Given, Missing)):
             return self.parent["__scope__"].value(found)
         return found
 
@@ -125,17 +135,19 @@ class Scope:
     """The variables one task sees. `touched` tells whether anything rendered since the last `forget` held a secret."""
 
     env: jinja2.Environment
-    variables: Mapping[str, Template | Given]
+    variables: Mapping[str, Variable]
     hidden: frozenset[str] = frozenset()
     """Texts that count as secret though nobody wrapped them: values of options marked no_log."""
     depth: int = 0
     touched: bool = field(default=False)
 
-    def with_variables(self, more: Mapping[str, Template | Given]) -> Scope:
+    def with_variables(self, more: Mapping[str, Variable]) -> Scope:
         return replace(self, variables={**self.variables, **more}, touched=False)
 
-    def value(self, found: Template | Given) -> Any:
+    def value(self, found: Variable) -> Any:
         """Resolve one variable."""
+        if isinstance(found, Missing):
+            raise found.error
         if isinstance(found, Given):
             return self._data(found.value)
         if self.depth > DEEPEST:
@@ -226,7 +238,8 @@ class Scope:
 
     def secrets(self) -> Iterator[str]:
         for found in self.variables.values():
-            yield from secrets_in(found.value)
+            if not isinstance(found, Missing):
+                yield from secrets_in(found.value)
         yield from self.hidden
 
 

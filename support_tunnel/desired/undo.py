@@ -17,7 +17,7 @@ __all__ = ["check_folder", "undo_report", "undo_script"]
 def undo_script(folder: str) -> Secret[str]:
     """Compile the undo of everything recorded in `folder` on the host. No such folder: nothing to do, and that is success."""
     check_folder(folder)
-    head = settings(check=False, diff=False, journal=folder, run_folder=folder)
+    head = settings(check=False, journal=folder, run_folder=folder)
     return assemble(head, ["apply.sh", "journal.sh", "undo.sh"], [call("st_undo"), call("st_end_undo")])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from support_tunnel.core.ports import Shell
-from support_tunnel.desired import Report, compile_roles
+from support_tunnel.desired import FactsNeeded, Report, compile_roles, read_facts
 
 __all__ = ["Library"]
 
@@ -27,8 +28,12 @@ class Library:
         timeout: float,
         undo: str | None = None,
     ) -> Report:
-        """Apply roles to `host` in one round trip. Raises HostError `converge.failed` naming the task that failed."""
-        plan = compile_roles(self.roles, names, variables, templates=self.templates, undo=undo)
+        """Apply roles to `host` in one round trip, or two when they name `ansible_facts`. Raises HostError `converge.failed` naming the task that failed."""
+        compiled = functools.partial(compile_roles, self.roles, names, variables, templates=self.templates, undo=undo)
+        try:
+            plan = compiled()
+        except FactsNeeded:
+            plan = compiled(facts=read_facts(shell))
         report = plan.report(shell.run_script(plan.script, timeout=timeout))
         report.raise_for_failure(host)
         return report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import platform
 import subprocess
 import sys
 import threading
@@ -102,6 +103,26 @@ def test_a_mistake_for_one_host_stops_all_before_anything_is_sent(tmp_path: Path
     with pytest.raises(UsageError, match=r"main\.yml:3"):
         applied(hosts, library)
     assert hosts.opened == []
+
+
+def test_a_role_that_does_not_fit_one_hosts_facts_is_that_hosts_failure(
+    tmp_path: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "- assert: {that: ansible_facts.architecture == wanted, fail_msg: another machine}\n"
+    (library.roles / "greet/tasks/main.yml").write_text(told + TASKS)
+    hosts = Hosts(tmp_path, "a", "b")
+    right, wrong = (
+        Target(target.name, {**target.variables, "wanted": wanted}, target.connect)
+        for target, wanted in zip(hosts.targets, (platform.machine(), "abacus"), strict=True)
+    )
+    hosts.targets = [right, wrong]
+    done = applied(hosts, library)
+    assert {name: converge_output.word(outcome) for name, outcome in done.items()} == {"a": "changed", "b": "failed"}
+    assert not list((tmp_path / "b").iterdir())
+    converge_output.show([done["b"]], ["greet"], check=False, as_json=False)
+    printed = capsys.readouterr().out
+    assert "failed roles/greet/tasks/main.yml:1: another machine" in printed
+    assert "b : ok=0 changed=0 unreachable=0 failed=1 skipped=0" in printed
 
 
 def test_what_is_printed_holds_no_secret_and_obeys_no_host(

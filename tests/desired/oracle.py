@@ -64,6 +64,7 @@ def apply_with_ansible(
     check: bool = False,
     inside: Sequence[str] = (),
     scratch: Path | None = None,
+    gather_facts: bool = False,
     timeout: float = 280,
 ) -> Counts:
     """Run ansible-playbook and count. `host` None: this machine; `inside` goes before the command line (a namespace), and
@@ -80,7 +81,7 @@ def apply_with_ansible(
         (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"oracle": _connection(host, folder)}}}))
         play = {
             "hosts": "oracle",
-            "gather_facts": False,
+            "gather_facts": gather_facts,
             "become": host is not None and host.user != "root",
             "roles": list(names),
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.desired.bench import Bench, make_bench, statuses
+from tests.desired.covered import ACCOUNTS
 from tests.desired.killing import Killing, first_and_last
 from tests.desired.oracle import Counts, apply_with_ansible
 from tests.desired.private_accounts import Accounts, private_accounts
@@ -92,23 +93,11 @@ def test_undo_keeps_what_others_changed_meanwhile(accounts: Accounts) -> None:
     assert "st0a1b2c3d" not in accounts.inside("cat", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
 
 
-ANSIBLES = """
-- group: {name: plain, gid: 4242}
-- group: {name: daemonic, system: true}
-- user: {name: st0a1b2c3d, group: daemonic, system: true, password: "*", comment: a session, home: /run/nowhere, create_home: false, shell: /bin/sh}
-- user: {name: alice, uid: 4243, comment: "it's $(a) person", shell: /bin/sh, groups: [games, plain], password: "$6$salt$x"}
-- user: {name: bob, groups: games, append: true}
-- user: {name: news, comment: changed, groups: [mail], append: true, create_home: false}
-- user: {name: irc, state: absent}
-- group: {name: src, state: absent}
-"""
-
-
 @pytest.mark.oracle
 def test_ansible_makes_the_same_accounts(tmp_path: Path) -> None:
     ours, theirs = make_bench(tmp_path / "ours", "dash"), make_bench(tmp_path / "theirs", "dash")
     for bench in (ours, theirs):
-        bench.role(ANSIBLES)
+        bench.role(ACCOUNTS)
     with private_accounts(ours) as our_accounts, private_accounts(theirs) as their_accounts:
         assert statuses(ours.apply()) == ["changed"] * 8
 

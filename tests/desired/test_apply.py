@@ -10,38 +10,7 @@ from support_tunnel.core.errors import HostError
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
 from tests.desired.bench import Bench, statuses
-
-EVERYTHING = """
-- name: Folders
-  file: {path: "{{ root }}/a/b", state: directory, mode: "0750"}
-- name: A template
-  template: {src: t.j2, dest: "{{ root }}/a/b/t", mode: "0640"}
-  notify: Say so
-  register: written
-- name: Text
-  copy: {content: "x {{ item }}\\n", dest: "{{ root }}/{{ item }}", mode: "0600"}
-  loop: [one, two]
-- name: Bytes
-  copy: {src: bytes, dest: "{{ root }}/bytes", mode: "4755"}
-- name: A line
-  lineinfile: {path: "{{ root }}/lines", regexp: '^y\\s', line: "y 1", create: true, mode: "0644"}
-- name: A link
-  file: {path: "{{ root }}/link", src: "one", state: link}
-- name: Only then
-  shell: {cmd: "echo hi > {{ root }}/when", creates: "{{ root }}/when"}
-  when: written is changed
-- name: Nothing
-  file: {path: "{{ root }}/gone", state: absent}
-- name: Words
-  debug: {msg: "to {{ root }}"}
-- name: True so far
-  assert: {that: ["root is defined", "1 < 2"]}
-"""
-HANDLER = """
-- name: Say so
-  shell: {cmd: "echo ran >> {{ root }}/handled"}
-  changed_when: true
-"""
+from tests.desired.covered import EVERYTHING, HANDLER
 
 
 def everything(bench: Bench) -> None:

@@ -96,6 +96,35 @@ def test_an_ordinary_diff_is_shown(dash: Bench) -> None:
     assert (dash.root / "f").read_text() == "old\nsame\n"
 
 
+@pytest.mark.parametrize("create", ["true", "false"])
+def test_the_diff_of_a_line_is_the_hosts_own(bench: Bench, create: str) -> None:
+    (bench.root / "f").write_text("a\nold\nz\n")
+    bench.role(
+        f'- lineinfile: {{path: "{{{{ root }}}}/f", regexp: ^old, line: new, create: {create}, mode: "0644"}}\n'
+        '- file: {path: "{{ root }}/d", state: directory, mode: "0755"}\n'
+    )
+    checked, applied = bench.apply(diff=True, check=True), bench.apply(diff=True)
+    wanted = "--- before\n+++ after\n@@ -1,3 +1,3 @@\n a\n-old\n+new\n z\n"
+    assert (
+        [outcome.diff for outcome in checked.outcomes] == [outcome.diff for outcome in applied.outcomes] == [wanted, ""]
+    )
+    assert (bench.root / "f").read_text() == "a\nnew\nz\n"
+    assert [outcome.diff for outcome in bench.apply(diff=True).outcomes] == ["", ""]
+
+
+def test_no_log_hides_a_line_and_its_surroundings(dash: Bench) -> None:
+    canary = "canary-" + secrets.token_hex(8)
+    (dash.root / "f").write_text(f"{canary}\nold\n")
+    task = '- lineinfile: {path: "{{ root }}/f", regexp: ^old, line: new}\n'
+    dash.role(task)
+    assert canary in said(dash, "x", diff=True, check=True)
+    dash.role(task + "  no_log: true\n")
+    plan = dash.plan({"key": "x"}, diff=True)
+    done = dash.run(plan.script)
+    assert base64.b64encode(f"{canary}\nold\n".encode()).decode() not in done.stdout
+    assert canary not in repr(plan.report(done))
+
+
 def test_what_the_host_says_when_nothing_ran_is_masked(dash: Bench) -> None:
     canary = "canary-" + secrets.token_hex(8)
     dash.role(TASKS["file"])

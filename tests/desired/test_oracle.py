@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.desired.bench import Bench, tree
+from tests.desired.covered import EVERYTHING, IMPORTED, KEYS, SUPPLIES
 from tests.desired.oracle import apply_with_ansible
-from tests.desired.test_apply import EVERYTHING, everything
+from tests.desired.supply import archive, web
+from tests.desired.test_apply import everything
 
 pytestmark = pytest.mark.oracle
-
-MORE = """
-- name: Keys of tasks
-  copy: {content: "{{ word }} {{ item.a }}", dest: "{{ root }}/{{ item.a }}", mode: "{{ item.mode | default(omit) }}"}
-  loop: [{a: k1, mode: "0640"}, {a: k2, mode: "0604"}]
-  when: [root is defined, item.a != 'k3']
-  vars: {word: "{{ default_word | upper }}"}
-  tags: [some]
-  become: false
-- import_tasks: more.yml
-  when: root is defined
-  vars: {from_import: "{{ default_word }}-imported"}
-- name: Shared template
-  template: {src: shared.j2, dest: "{{ root }}/shared", mode: "0644"}
-- name: Line replaced
-  lineinfile: {path: "{{ root }}/given", regexp: '^#?\\s*(Port|PORT)\\s+\\d+', line: "Port 22"}
-- name: Line already there
-  lineinfile: {path: "{{ root }}/given", regexp: '^Never{2,3}$', line: "last"}
-- name: Line added
-  lineinfile: {path: "{{ root }}/unended", regexp: '^q[a-z]+$', line: "added"}
-- name: Owned
-  copy: {content: "", dest: "{{ root }}/owned", owner: games, group: mail, mode: "6711"}
-- name: Folder deep
-  file: {path: "{{ root }}/deep/er/est", state: directory, owner: games, group: "8", mode: "2750"}
-- name: Gone
-  file: {path: "{{ root }}/tree", state: absent}
-- name: Link changed
-  file: {path: "{{ root }}/old_link", src: "{{ root }}/given", state: link}
-- name: Command
-  command: {argv: [cp, "{{ root }}/given", "{{ root }}/copied file"], creates: "{{ root }}/copied file"}
-- name: Command line
-  command: "touch '{{ root }}/quoted $(name)'"
-  args: &no_args
-  when: false
-- name: Removing
-  shell: {cmd: "rm {{ root }}/remove_me && umask > {{ root }}/umask", removes: "{{ root }}/remove_me", chdir: "{{ root }}"}
-- name: Fed
-  shell: {cmd: "cat > fed", stdin: "{{ hostile }}", chdir: "{{ root }}", creates: "{{ root }}/fed"}
-- name: Reads only
-  command: {cmd: "true"}
-  changed_when: false
-"""
 
 FILTERS = [
     "1 | bool", "'yes' | bool", "'Off' | bool", "x | default('d')", "'' | default('d', true)", "data | to_json", "data | to_nice_json",
@@ -75,6 +36,7 @@ def twins(bench: Bench) -> tuple[Path, Path]:
         (place / "tree/in").mkdir(parents=True)
         (place / "old_link").symlink_to("tree")
         (place / "remove_me").touch()
+        (place / "archive").write_bytes(archive())
     (bench.base / "templates").mkdir(exist_ok=True)
     (bench.base / "templates/shared.j2").write_text(
         "{% for x in [1, 2] %}\n  x{{ x }}\n{% endfor %}\n{# gone #}\nend {{ default_word }}\n\n"
@@ -117,14 +79,17 @@ def _neutral(found: dict[str, tuple[object, ...]], root: Path) -> dict[str, tupl
 
 def test_every_module_and_key_makes_the_same_tree(dash: Bench) -> None:
     everything(dash)
-    tasks = dash.base / "roles/demo/tasks"
-    (tasks / "main.yml").write_text(EVERYTHING + MORE.replace("  args: &no_args\n", ""))
-    (tasks / "more.yml").write_text(
-        '- copy: {content: "{{ from_import }}", dest: "{{ root }}/imported", mode: "0600"}\n'
-    )
-    (dash.base / "roles/demo/defaults").mkdir()
-    (dash.base / "roles/demo/defaults/main.yml").write_text('default_word: "{{ base_word }}!"\nbase_word: word\n')
+    dash.role(EVERYTHING + KEYS, defaults__main='default_word: "{{ base_word }}!"\nbase_word: word\n', **IMPORTED)
     compare(dash, {"hostile": "{{ 1 + 1 }} $(id) '\"\n"})
+
+
+def test_what_is_fetched_and_unpacked_makes_the_same_tree(dash: Bench) -> None:
+    dash.role(SUPPLIES)
+    content = archive()
+    with web() as server:
+        server.files["/archive"] = content
+        compare(dash, {"server": server.url, "digest": hashlib.sha256(content).hexdigest()})
+        assert server.asked == ["/archive"] * 2
 
 
 def test_expressions_and_filters_agree(dash: Bench) -> None:

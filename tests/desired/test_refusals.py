@@ -44,7 +44,34 @@ CASES = {
     "colon in a comment": ("- user: {name: a, comment: 'a:b'}", "colon"),
     "hostile unit": ("- systemd: {name: '-x', state: started}", "not a name"),
     "masked unit": ("- systemd: {name: x, state: started, masked: true}", "argument 'masked'"),
-    "download": ("- get_url: {url: x, dest: /x}", f"module 'get_url' is {OUTSIDE}"),
+    "download that anything would do for": (
+        "- get_url: {url: 'http://x', dest: /x, mode: '0600'}",
+        f"module 'get_url' without 'checksum' is {OUTSIDE}",
+    ),
+    "list of checksums": (
+        "- get_url: {url: 'http://x', dest: /x, mode: '0600', checksum: 'sha256:http://x/sums'}",
+        OUTSIDE,
+    ),
+    "weak checksum": (f"- get_url: {{url: 'http://x', dest: /x, mode: '0600', checksum: 'md5:{'0' * 32}'}}", OUTSIDE),
+    "short checksum": ("- get_url: {url: 'http://x', dest: /x, checksum: 'sha256:0'}", "sha256 has 64 hex digits"),
+    "other protocol": ("- get_url: {url: 'file:///x', dest: /x}", "must begin with http"),
+    "user in a URL": ("- get_url: {url: 'http://a:b@x/', dest: /x}", "name no user"),
+    "blank in a URL": ("- get_url: {url: 'http://x/ -o/etc/x', dest: /x}", "without blanks"),
+    "archive from here": ("- unarchive: {src: /x, dest: /y}", f"without 'remote_src: true' is {OUTSIDE}"),
+    "archive from the net": ("- unarchive: {src: 'http://x/y', dest: /y, remote_src: true}", "absolute path"),
+    "zip": (
+        "- unarchive: {src: /x.zip, dest: /y, remote_src: true}",
+        f"zip archive in module 'unarchive' is {OUTSIDE}",
+    ),
+    "argument where nothing runs": (
+        f"- {COPY[:-1]}, backup: true}}\n  when: false",
+        f"{TASKS}:1: argument 'backup' of module 'copy'",
+    ),
+    "argument of an import": (
+        "- import_tasks: {file: more.yml, apply: {}}",
+        f"argument 'apply' of module 'import_tasks' is {OUTSIDE}",
+    ),
+    "file from anywhere": ("- copy: {src: /etc/passwd, dest: /x, mode: '0600'}", OUTSIDE),
     "result": (
         f"- {COPY}\n  register: r\n- debug: {{msg: x}}\n  when: r.stdout == 'x'",
         f"{TASKS}:4: using a registered result",

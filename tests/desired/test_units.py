@@ -18,28 +18,11 @@ from support_tunnel.core.ssh_key import new_keypair
 from support_tunnel.desired import Report, compile_roles, undo_report, undo_script
 from support_tunnel.testing.scratch_cloud import scratch_cloud, start
 from tests.desired.bench import Bench, make_bench, statuses
+from tests.desired.covered import UNIT, UNIT_HANDLERS, UNITS
 from tests.desired.oracle import SshHost, apply_with_ansible
 
 pytestmark = pytest.mark.onebox
 
-UNIT = "[Service]\\nExecStart=/bin/sleep {seconds}\\nExecReload=/bin/touch /run/reloaded\\n[Install]\\nWantedBy=multi-user.target\\n"
-TASKS = f"""
-- copy: {{dest: /etc/systemd/system/ours.service, content: "{UNIT.format(seconds=7001)}", mode: "0644"}}
-  notify: Reload ours
-- systemd_service: {{name: ours.service, state: started, enabled: true, daemon_reload: true}}
-- copy: {{dest: /etc/systemd/system/theirs.service, content: "{UNIT.format(seconds=7002)}", mode: "0644"}}
-  notify: Restart theirs
-- systemd_service: {{name: theirs.service, enabled: false}}
-- systemd: {{name: idle.service, state: started, enabled: true}}
-- service: {{name: busy.service, state: stopped}}
-- systemd_service: {{daemon_reload: true}}
-"""
-HANDLERS = """
-- name: Restart theirs
-  systemd_service: {name: theirs.service, state: restarted, daemon_reload: true}
-- name: Reload ours
-  service: {name: ours.service, state: reloaded}
-"""
 FURNISH = f"""
 for unit in theirs:8001 idle:8002 busy:8003; do
     printf '{UNIT.format(seconds="%s")}' "${{unit#*:}}" >/etc/systemd/system/${{unit%:*}}.service
@@ -109,7 +92,7 @@ def furnished(driver: LocalNodeDriver, name: str, folder: Path) -> Host:
         allow_classical=True,  # Debian 12's sshd is older than post-quantum by default
     )
     bench = make_bench(folder / name, "dash")
-    bench.role(TASKS, handlers__main=HANDLERS)
+    bench.role(UNITS, handlers__main=UNIT_HANDLERS)
     host = Host(driver, node, shell, private, bench)
     host.run(FURNISH)
     assert host.state()[:4] == BEFORE

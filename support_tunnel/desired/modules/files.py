@@ -8,7 +8,17 @@ from support_tunnel.desired.arguments import Arguments
 from support_tunnel.desired.resource import BODY, Resource, key
 from support_tunnel.desired.shell import Code, call
 
-__all__ = ["ACCOUNT", "Absent", "Content", "Directory", "Link", "read_copy", "read_file", "read_template"]
+__all__ = [
+    "ACCOUNT",
+    "Absent",
+    "Content",
+    "Directory",
+    "Link",
+    "owner_and_group",
+    "read_copy",
+    "read_file",
+    "read_template",
+]
 
 ACCOUNT = r"[a-zA-Z_][a-zA-Z0-9_.-]{0,31}\$?|\d{1,10}"
 
@@ -95,7 +105,7 @@ def read_file(args: Arguments) -> Resource:
         case "link":
             return Link(path, args.text("src"))
         case _:
-            return Directory(path, args.mode() or "", *_owner_and_group(args))
+            return Directory(path, args.mode() or "", *owner_and_group(args))
 
 
 def read_copy(args: Arguments) -> Resource:
@@ -109,13 +119,14 @@ def read_copy(args: Arguments) -> Resource:
         data = content.encode()
     else:
         raise args.wrong("content", "'content' must be a string; use 'to_json' or 'to_nice_yaml' for data")
-    return Content(dest, data, args.mode() or "", *_owner_and_group(args))
+    return Content(dest, data, args.mode() or "", *owner_and_group(args))
 
 
 def read_template(args: Arguments) -> Resource:
     text = args.folders.template(args.text("src"), args.at("src"))
-    return Content(args.path("dest"), text.encode(), args.mode() or "", *_owner_and_group(args))
+    return Content(args.path("dest"), text.encode(), args.mode() or "", *owner_and_group(args))
 
 
-def _owner_and_group(args: Arguments) -> tuple[str, str]:
+def owner_and_group(args: Arguments) -> tuple[str, str]:
+    """Read `owner` and `group`; an empty word stands for one that was not given."""
     return args.optional_name(ACCOUNT, "owner") or "", args.optional_name(ACCOUNT, "group") or ""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from support_tunnel.desired.arguments import Arguments
-from support_tunnel.desired.modules.files import ACCOUNT
+from support_tunnel.desired.modules.files import owner_and_group
 from support_tunnel.desired.resource import Resource, key
 from support_tunnel.desired.shell import Code, call
 
@@ -45,6 +45,12 @@ class LineInFile(Resource):
     def body(self) -> bytes:
         return self.line.encode()
 
+    def show(self) -> Code:
+        return call("cat", "--", self.path)
+
+    def preview(self) -> Code:
+        return call("st_lined", self.path, self.expression)
+
 
 def extended(pattern: str) -> str | None:
     """Translate a Python expression, or None when POSIX cannot say the same."""
@@ -63,7 +69,7 @@ def extended(pattern: str) -> str | None:
 
 
 def read_lineinfile(args: Arguments) -> Resource:
-    path = args.path("path", "dest", "name")
+    path = args.path("path", "dest", "destfile", "name")
     pattern, line = args.public("regexp", "regex"), args.optional("line", "value")
     if pattern is None or line is None:
         raise args.at("path").unsupported("module 'lineinfile' without 'regexp' and 'line'")
@@ -75,5 +81,4 @@ def read_lineinfile(args: Arguments) -> Resource:
     args.choice("state", ("present",), "present")
     create = args.flag("create", default=False)
     mode = args.mode(required=create) or ""
-    owner, group = args.optional_name(ACCOUNT, "owner") or "", args.optional_name(ACCOUNT, "group") or ""
-    return LineInFile(path, expression, line, create, mode, owner, group)
+    return LineInFile(path, expression, line, create, mode, *owner_and_group(args))

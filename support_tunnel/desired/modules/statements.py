@@ -24,5 +24,6 @@ def read_assert(args: Arguments) -> Statement:
 
 def read_debug(args: Arguments) -> Statement:
     message = args.raw("msg")
-    args.number("verbosity")
-    return Statement(message if isinstance(message, str) else json.dumps(message))
+    # Ansible prints it from so many -v on, and skips it otherwise; we have no -v.
+    wordy = (args.number("verbosity") or 0) > 0
+    return Statement("" if wordy else message if isinstance(message, str) else json.dumps(message), skipped=wordy)

@@ -1,4 +1,7 @@
-"""Apply roles to many hosts. Everything is compiled before the first host hears of it: a mistake in a role stops all of it."""
+"""Apply roles to many hosts. Everything is compiled before the first host hears of it: a mistake in a role stops all of it.
+
+A role that names `ansible_facts` is the exception: each host is asked first, and what does not compile for it is its own trouble.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Protocol
 
 from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.ports import Shell
-from support_tunnel.desired import Plan, Report, compile_roles
+from support_tunnel.desired import FactsNeeded, Plan, Report, compile_roles, read_facts
 from support_tunnel.flows.library import Library
 
 __all__ = ["AtOnce", "Outcome", "Target", "converge"]
@@ -27,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one host: a report, or why there is none."""
+    """What came of one host: a report, or why there is none. A `role.*` error is a role that does not fit the host's facts."""
 
     host: str
     report: Report | None = None
@@ -38,11 +41,16 @@ class Outcome:
         return self.report is None or self.report.failed is not None
 
     @property
+    def unreachable(self) -> bool:
+        return self.report is None and not (self.error is not None and self.error.code.startswith("role."))
+
+    @property
     def changed(self) -> bool:
         return self.report is not None and self.report.changed
 
 
-Job = tuple[Target, Plan]
+Job = tuple[Target, Plan | None]
+"""None: to be compiled when the host has told its facts."""
 
 
 class AtOnce(Protocol):
@@ -64,20 +72,25 @@ def converge(
 
     Raises UsageError `role.*` before anything is sent.
     """
-    jobs = [
-        (
-            target,
-            compile_roles(library.roles, roles, target.variables, templates=library.templates, check=check, diff=diff),
+
+    def plan(target: Target, facts: Mapping[str, str] | None = None) -> Plan:
+        return compile_roles(
+            library.roles, roles, target.variables, templates=library.templates, check=check, diff=diff, facts=facts
         )
-        for target in targets
-    ]
-    return at_once(_one, jobs)
 
+    def job(target: Target) -> Job:
+        try:
+            return target, plan(target)
+        except FactsNeeded:
+            return target, None
 
-def _one(job: Job) -> Outcome:
-    target, plan = job
-    try:
-        with target.connect() as shell:
-            return Outcome(target.name, plan.report(shell.run_script(plan.script, timeout=PATIENCE)))
-    except SupportTunnelError as error:
-        return Outcome(target.name, error=error)
+    def one(job: Job) -> Outcome:
+        target, ready = job
+        try:
+            with target.connect() as shell:
+                ready = ready or plan(target, read_facts(shell))
+                return Outcome(target.name, ready.report(shell.run_script(ready.script, timeout=PATIENCE)))
+        except SupportTunnelError as error:
+            return Outcome(target.name, error=error)
+
+    return at_once(one, [job(target) for target in targets])

@@ -1,0 +1,90 @@
+"""What hosts of these tests fetch and unpack: a web server on loopback that keeps count, and archives, honest and hostile."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import unquote
+
+__all__ = ["HONEST", "Web", "archive", "web"]
+
+Member = tuple[str, bytes, str]
+"""Name, type as tarfile names it, content or target."""
+WHEN = 1_700_000_000
+HONEST: Sequence[Member] = (
+    ("tool-1.0/", tarfile.DIRTYPE, ""),
+    ("tool-1.0/bin/run", tarfile.REGTYPE, "#!/bin/sh\n"),
+    ("tool-1.0/it's $(a) name\t\\n-", tarfile.REGTYPE, "odd"),
+    ("tool-1.0/ünï", tarfile.REGTYPE, ""),
+    ("tool-1.0/current", tarfile.SYMTYPE, "bin/run"),
+    ("tool-1.0/same", tarfile.LNKTYPE, "tool-1.0/bin/run"),
+    ("-dash", tarfile.REGTYPE, "dash"),
+    ("deep/er/file", tarfile.REGTYPE, "no entries of its folders"),
+)
+
+
+def archive(members: Sequence[Member] = HONEST, compression: str = "gz") -> bytes:
+    """A tar archive; files of mode 0750 that belong to 1234:4321, as if somebody else had built it."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]  # a str, not literals
+        for name, kind, content in members:
+            about = tarfile.TarInfo(name)
+            about.type, about.mtime, about.mode, about.uid, about.gid = kind, WHEN, 0o750, 1234, 4321
+            if kind == tarfile.REGTYPE:
+                about.size = len(content.encode())
+                tar.addfile(about, io.BytesIO(content.encode()))
+            else:
+                about.linkname = content
+                tar.addfile(about)
+    return made.getvalue()
+
+
+@dataclass
+class Web:
+    """`files` by path; a str redirects there, None breaks off in the middle. `asked` are the paths of all requests."""
+
+    url: str = ""
+    files: dict[str, bytes | str | None] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def web() -> Iterator[Web]:
+    made = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = unquote(self.path)  # wget sends { as %7B, curl as it is
+            made.asked.append(path)
+            content = made.files.get(path, b"")
+            if isinstance(content, str):
+                self.send_response(302)
+                self.send_header("Location", content)
+                self.send_header("Content-Length", "0")
+            elif path not in made.files:
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", str(9 if content is None else len(content)))
+            self.end_headers()
+            self.wfile.write(b"half" if content is None else content if isinstance(content, bytes) else b"")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - so it is called there
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        made.url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            thread.join()
