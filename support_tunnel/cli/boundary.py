@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
+from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
 __all__ = ["INTERRUPTED", "boundary", "verb"]
@@ -59,6 +60,7 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def bounded(*args: Any, **kwargs: Any) -> None:
         as_json = bool(kwargs.get("json"))
+        close_own_memory()
         try:
             with _signals():
                 _refuse_help(kwargs)
