@@ -38,9 +38,7 @@ class DiskJournal:
         log = self._log(tunnel)
         line = log.append(now=self._clock.now(), actor="device", event=event, data=data)
         self._folder.make()
-        file = self._folder.path / f"{tunnel[:8]}.jsonl"
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "r+b") as out:
+        with self._folder.opened(f"{tunnel[:8]}.jsonl") as out:
             # A tool killed between this write and the next `put` left a line that nothing was done after: it is replaced.
             kept = b"".join(out.readlines()[: log.count - 1])
             out.seek(len(kept))
@@ -62,7 +60,14 @@ class DiskJournal:
     def _log(self, tunnel: TunnelId) -> AuditLog:
         stored = self._vault.get(tunnel, _STATE)
         if stored is not None:
-            return AuditLog.load(stored)
+            try:
+                return AuditLog.load(stored)
+            except UsageError as damaged:
+                raise UsageError(
+                    damaged.code,
+                    f"{self._vault.path(tunnel, _STATE)} is damaged, so the log of {tunnel[:8]} cannot be written on",
+                    next_step=f"End that session: inv stop --tunnel {tunnel[:8]}",
+                ) from None
         log, _ = AuditLog.start(tunnel)
         return log
 

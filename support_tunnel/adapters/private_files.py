@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from support_tunnel.core.errors import UsageError
 
@@ -66,17 +67,30 @@ class PrivateFolder:
         """Return the bytes of `name`, or None when there is no such file."""
         with suppress(FileNotFoundError), self._opened() as folder:
             try:
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+                descriptor = self._plain(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, folder)
             except FileNotFoundError:
                 return None
-            except OSError as error:
-                if error.errno == errno.ELOOP:
-                    raise _not_plain(self.path / name, "file") from error
-                raise
             with os.fdopen(descriptor, "rb") as file:
                 self._check(self.path / name, os.fstat(descriptor), stat.S_ISREG, "file")
                 return file.read()
         return None
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """Open `name` to be read and written in place, checked as `read` does; new and empty when it is missing."""
+        with self._opened() as folder:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with os.fdopen(self._plain(name, flags, folder), "r+b") as file:
+                self._check(self.path / name, os.fstat(file.fileno()), stat.S_ISREG, "file")
+                yield file
+
+    def _plain(self, name: str, flags: int, folder: int) -> int:
+        try:
+            return os.open(name, flags, 0o600, dir_fd=folder)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _not_plain(self.path / name, "file") from error
+            raise
 
     def names(self) -> list[str]:
         """Names of the finished files, sorted; none when the folder is missing."""

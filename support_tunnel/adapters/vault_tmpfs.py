@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from support_tunnel.adapters.private_files import PrivateFolder
@@ -21,28 +21,47 @@ __all__ = ["TmpfsVault", "default_vault_folder", "in_memory"]
 
 MEMORY_BACKED = frozenset({"tmpfs", "ramfs"})
 LOCK = ".lock"
+TUNNEL = re.compile(r"[0-9a-f]{32}")
+ATTEMPTS = 100
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 class TmpfsVault:
-    """`ports.Vault` under `folder`. Raises UsageError `vault.disk` when that is not in memory, and `file.*`."""
+    """`ports.Vault` under `folder`. Raises UsageError `vault.disk` when that is not in memory, and `file.*`.
 
-    def __init__(self, folder: Path) -> None:
+    The folder is there only while something is in it, and so are those `above` it that are named as ours too.
+    """
+
+    def __init__(self, folder: Path, *, above: Sequence[Path] = ()) -> None:
         self._root = PrivateFolder(folder, secret=True)
+        self._above = above
 
     @contextmanager
     def hold(self, tunnel: TunnelId) -> Iterator[None]:
-        self._make()
         try:
-            # Beside the tunnel's folder, not in it: `erase` may run while it is held.
-            with self._root.lock(f"{parse_tunnel_id(tunnel)}{LOCK}"):
+            with ExitStack() as held:
+                self._lock(tunnel, held)
                 yield
-        except BlockingIOError:
-            raise WrongState(
-                "tunnel.busy",
-                f"another command is working on tunnel {tunnel[:8]}",
-                next_step="Wait for it to end, then run this again.",
-            ) from None
+        finally:
+            self._go_when_empty()
+
+    def _lock(self, tunnel: TunnelId, held: ExitStack) -> None:
+        for _ in range(ATTEMPTS):
+            # Missing again: another process let go at this moment, and took the empty folder with it.
+            with suppress(FileNotFoundError):
+                self._make()
+                try:
+                    # Beside the tunnel's folder, not in it: `erase` may run while it is held.
+                    held.enter_context(self._root.lock(f"{parse_tunnel_id(tunnel)}{LOCK}"))
+                except BlockingIOError:
+                    raise _busy(tunnel) from None
+                return
+        raise _busy(tunnel)
+
+    def _go_when_empty(self) -> None:
+        for folder in (self._root.path, *self._above):
+            with suppress(OSError):  # not empty: another tunnel's, or another process has just begun
+                folder.rmdir()
 
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None:
         self._make()
@@ -59,17 +78,20 @@ class TmpfsVault:
 
     def tunnels(self) -> Sequence[TunnelId]:
         # One that is only held is there too: a lock whose holder was killed before its first `put` goes with the next hold.
-        return sorted({parse_tunnel_id(name.removesuffix(LOCK)) for name in self._root.names()})
+        # Whatever has no tunnel's name is not ours, and keeps nobody from ending what is.
+        names = {name.removesuffix(LOCK) for name in self._root.names()}
+        return sorted(parse_tunnel_id(name) for name in names if TUNNEL.fullmatch(name))
 
     def erase(self, tunnel: TunnelId) -> None:
         self._folder(tunnel).erase()
+        self._go_when_empty()
 
     def _make(self) -> None:
         self._root.make()
         self._check_medium()
 
     def _check_medium(self) -> None:
-        if not in_memory(self._root.path):
+        if not _lies_in_memory(self._root.path):
             raise UsageError(
                 "vault.disk",
                 f"{self._root.path} is on a disk, and session secrets may lie in memory only",
@@ -78,6 +100,14 @@ class TmpfsVault:
 
     def _folder(self, tunnel: TunnelId) -> PrivateFolder:
         return PrivateFolder(self._root.path / parse_tunnel_id(tunnel), secret=True)
+
+
+def _busy(tunnel: TunnelId) -> WrongState:
+    return WrongState(
+        "tunnel.busy",
+        f"another command is working on tunnel {tunnel[:8]}",
+        next_step="Wait for it to end, then run this again.",
+    )
 
 
 def default_vault_folder(environment: Mapping[str, str]) -> Path:
@@ -98,11 +128,16 @@ def _checked(name: str) -> str:
 
 
 def in_memory(folder: Path) -> bool:
-    """Tell whether `folder` lies on tmpfs. By device number in mountinfo (proc(5)): Python's statvfs has no type."""
+    """Tell whether `folder` is there and lies on tmpfs."""
     try:
-        device = folder.stat().st_dev
+        return _lies_in_memory(folder)
     except FileNotFoundError:
         return False
+
+
+def _lies_in_memory(folder: Path) -> bool:
+    """By device number in mountinfo (proc(5)): Python's statvfs has no type."""
+    device = folder.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         mount, _, source = line.partition(" - ")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from support_tunnel.core.names import DEVICE_LOG_FOLDER
+
 if TYPE_CHECKING:
     from support_tunnel.flows.library import Library
 
@@ -27,7 +29,7 @@ DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")
 DEVICE_ORG_CA: Final = Path("/etc/support_tunnel/org-ca.pub")
 DEVICE_REVOKED: Final = Path("/etc/support_tunnel/revoked")
 DEVICE_STATE: Final = Path("/var/lib/support_tunnel")
-DEVICE_LOG: Final = Path("/var/log/support_tunnel")
+DEVICE_LOG: Final = Path(DEVICE_LOG_FOLDER)
 DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")
 
 

@@ -76,7 +76,7 @@ def _ports(
         )
         return wrapped("mailbox", mailbox)
 
-    vault = TmpfsVault(paths.DEVICE_VAULT)
+    vault = TmpfsVault(paths.DEVICE_VAULT, above=[paths.DEVICE_VAULT.parent])
     journal = DiskJournal(paths.DEVICE_LOG, vault, clock, **({"echo": progress.note} if settings.debug else {}))
     return DevicePorts(
         clock=clock,

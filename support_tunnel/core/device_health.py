@@ -6,21 +6,23 @@ Pure: each judgement is a function of what was found, so each can be shown a bro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
 from support_tunnel.core.addressing import SESSION_PORT
-from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
 from support_tunnel.core.kex import POST_QUANTUM_KEX
 
-__all__ = ["Check", "failure", "judge_clock", "judge_host", "judge_mlkem"]
+__all__ = ["Check", "failure", "judge_clock", "judge_host", "judge_mlkem", "require_fit"]
 
 PACKAGES: Final = {
     "ip": "iproute2",
     "nft": "nftables",
     "wg": "wireguard-tools",
+    "pgrep": "procps",
+    "pkill": "procps",
     "sshd": "openssh-server",
     "useradd": "passwd",
     "systemctl": "systemd",
@@ -56,14 +58,26 @@ def blamed(error: SupportTunnelError) -> str:
 
 def judge_host(found: Mapping[str, str]) -> list[Check]:
     """Judge what `desired.doctor_probe` found; a key that is missing counts as the thing that is missing."""
-    judges = (_root, _programs, _systemd, _openssh, _wireguard, _memory, _disk, _firewall, _mtu)
+    judges = (*_FIT.values(), _disk, _firewall, _mtu)
     return [judge(found) for judge in judges]
+
+
+def require_fit(found: Mapping[str, str]) -> None:
+    """Refuse a device that cannot hold a session, before anything is made on it: the first thing that is missing, by name.
+
+    `found` is what `probes.capabilities` read. Raises UsageError `device.root`, HostError `device.*`.
+    """
+    for code, judge in _FIT.items():
+        check = judge(found)
+        if check.state == "fail":
+            kind = UsageError if code == "device.root" else HostError
+            raise kind(code, check.said, next_step=check.fix)
 
 
 def _root(found: Mapping[str, str]) -> Check:
     if found.get("uid") == "0":
         return Check("root", "ok", "this runs as root")
-    return Check("root", "fail", "this does not run as root", "Run it again with sudo.")
+    return Check("root", "fail", "this needs root on the device", "Run it again with sudo.")
 
 
 def _programs(found: Mapping[str, str]) -> Check:
@@ -71,7 +85,7 @@ def _programs(found: Mapping[str, str]) -> Check:
     if not missing:
         return Check("programs", "ok", "every program that a session needs is there")
     packages = " ".join(sorted({PACKAGES[name] for name in missing}))
-    return Check("programs", "fail", f"missing: {', '.join(missing)}", f"Debian: apt-get install {packages}")
+    return Check("programs", "fail", f"this device lacks: {', '.join(missing)}", f"Debian: apt-get install {packages}")
 
 
 def _systemd(found: Mapping[str, str]) -> Check:
@@ -117,8 +131,23 @@ def _wireguard(found: Mapping[str, str]) -> Check:
     )
 
 
+def _ipv6(found: Mapping[str, str]) -> Check:
+    if found.get("ipv6") == "on":
+        return Check("ipv6", "ok", "new interfaces speak IPv6")
+    return Check(
+        "ipv6",
+        "fail",
+        "IPv6 is off on this device, and the tunnel speaks it inside (nothing else has to)",
+        "sysctl -w net.ipv6.conf.default.disable_ipv6=0, or boot without ipv6.disable=1.",
+    )
+
+
 def _memory(found: Mapping[str, str]) -> Check:
     kind = found.get("run", "unknown")
+    if found.get("run-writable") != "yes":
+        return Check(
+            "memory", "fail", "/run cannot be written, and all of a session lies there", "mount -o remount,rw /run"
+        )
     if kind in {"tmpfs", "ramfs"}:
         return Check("memory", "ok", "/run is in memory")
     return Check(
@@ -177,3 +206,15 @@ def judge_mlkem(available: bool) -> Check:
     return Check(
         "mlkem", "fail", "Python's cryptography has no ML-KEM", "Install the release that support-tunnel names."
     )
+
+
+_FIT: Final[Mapping[str, Callable[[Mapping[str, str]], Check]]] = {
+    "device.root": _root,
+    "device.run": _memory,
+    "device.missing": _programs,
+    "device.systemd": _systemd,
+    "device.wireguard": _wireguard,
+    "device.ipv6": _ipv6,
+    "device.kex": _openssh,
+}
+"""What a session cannot be without, by the code of the error that says so."""

@@ -8,10 +8,13 @@ from typing import NewType
 
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["SHORT", "Names", "TunnelId", "parse_tunnel_id"]
+__all__ = ["DEVICE_LOG_FOLDER", "SHORT", "Names", "TunnelId", "parse_tunnel_id"]
 
 TunnelId = NewType("TunnelId", str)
 """32 lower-case hex digits: the 16 bytes that ST1 derives from the code (docs/protocol.md, 2.2)."""
+
+DEVICE_LOG_FOLDER = "/var/log/support_tunnel"
+"""Where a device keeps SHORT.jsonl, the log of each session: on disk before anything else of it is."""
 
 SHORT = re.compile(r"[0-9a-f]{8}")
 

@@ -11,17 +11,11 @@ __all__ = ["device_facts"]
 
 
 def device_facts(log: str) -> Secret[str]:
-    """The keys of `probes.capabilities`, and `systemd-version`, `ssh-version`, `wireguard`, `tun`, `run`, `log-free` (KiB of
-    the file system of `log`, or of its nearest folder that is there), `firewall` and `mtu` (one a line)."""
+    """The keys of `probes.capabilities`, and `ssh-version`, `log-free` (KiB of the file system of `log`, or of its nearest
+    folder that is there), `firewall` and `mtu` (one a line)."""
     return Secret(
         capabilities().reveal()
-        + r"""say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
-say systemd-version "$(systemctl --version 2>/dev/null | head -n 1)"
-say ssh-version "$(ssh -V 2>&1 | head -n 1)"
-if [ -d /sys/module/wireguard ] || modprobe -n -q wireguard 2>/dev/null; then say wireguard kernel
-elif command -v wireguard-go >/dev/null 2>&1; then say wireguard go; fi
-[ -c /dev/net/tun ] && say tun there
-say run "$(stat -f -c %T /run)"
+        + r"""say ssh-version "$(ssh -V 2>&1 | head -n 1)"
 log="""
         + shlex.quote(log)
         + r"""

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from support_tunnel.core.errors import HostError
-from support_tunnel.core.names import Names
+from support_tunnel.core.names import DEVICE_LOG_FOLDER, Names
 from support_tunnel.core.ports import Shell
 from support_tunnel.core.secret import Secret
 
@@ -25,11 +25,14 @@ __all__ = [
     "start_keeper",
     "stop_keeper",
     "sweep_names",
+    "taken",
     "traces",
     "undo_folder",
 ]
 
 _RUN = "/run/support_tunnel"
+_OUR_COMMENT = ":support-tunnel session:"
+"""In the account's line of passwd(5). Whatever lacks such a mark belongs to somebody else, whatever it is called."""
 
 
 def read(shell: Shell, script: Secret[str], *, timeout: float) -> dict[str, str]:
@@ -66,7 +69,9 @@ printf 'ssh\t%s\nwireguard\t%s\n' "$ssh" "$wireguard"
 
 
 def capabilities() -> Secret[str]:
-    """Keys `missing` (a program a line), `systemd` (running or not), `kex` (what ssh knows, a line each), `uid`."""
+    """What a session needs: keys `missing` (a program a line), `systemd` and `systemd-version`, `kex` (what ssh knows, a line
+    each), `uid`, `wireguard` (kernel or go), `tun`, `ipv6` (on, where new interfaces get it), `run` (its kind of file system)
+    and `run-writable`."""
     return Secret(
         r"""PATH=$PATH:/usr/sbin:/sbin
 for program in ip nft wg pgrep pkill sshd useradd systemctl systemd-run; do
@@ -74,7 +79,16 @@ for program in ip nft wg pgrep pkill sshd useradd systemctl systemd-run; do
 done
 [ -d /run/systemd/system ] && printf 'systemd\trunning\n'
 ssh -Q kex 2>/dev/null | while IFS= read -r name; do printf 'kex\t%s\n' "$name"; done
-printf 'uid\t%s\n' "$(id -u)"
+say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
+say uid "$(id -u)"
+say systemd-version "$(systemctl --version 2>/dev/null | head -n 1)"
+if [ -d /sys/module/wireguard ] || modprobe -n -q wireguard 2>/dev/null; then say wireguard kernel
+elif command -v wireguard-go >/dev/null 2>&1; then say wireguard go; fi
+[ -c /dev/net/tun ] && say tun there
+[ "$(cat /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null)" = 0 ] && say ipv6 on
+say run "$(stat -f -c %T /run)"
+[ -w /run ] && say run-writable yes
+:
 """
     )
 
@@ -135,7 +149,7 @@ def cut(names: Names) -> Secret[str]:
     return Secret(
         rf"""ip link delete {names.interface} 2>/dev/null
 systemctl kill --signal=KILL --kill-whom=all {names.session_unit} 2>/dev/null
-if id -u {names.user} >/dev/null 2>&1; then
+if getent passwd {names.user} | grep -q '{_OUR_COMMENT}'; then
     # Only in this machine's own process namespace: a container here may use the same number for a user of its own.
     tries=0
     while pkill -KILL --ns $$ --nslist pid -u {names.user} 2>/dev/null && [ $tries -lt 200 ]; do tries=$((tries + 1)); done
@@ -151,7 +165,10 @@ exit 0
 def sweep_names(names: Names) -> Secret[str]:
     """Remove by name what an undo journal lost in a power cut cannot name any more: the account, files in /run."""
     return Secret(
-        rf"""if getent passwd {names.user} | grep -q ':support-tunnel session:'; then userdel {names.user}; fi
+        rf"""if getent passwd {names.user} | grep -q '{_OUR_COMMENT}'; then userdel {names.user}; fi
+# The group comes before the account and says nothing of whose it is; our log of this session, on disk before either, does.
+if [ -e {DEVICE_LOG_FOLDER}/{names.short}.jsonl ] && ! getent passwd {names.user} >/dev/null &&
+    getent group {names.user} >/dev/null; then groupdel {names.user}; fi
 rm -f /run/systemd/system/{names.session_unit} /run/systemd/system/{names.tunnel_unit}
 rm -rf {_RUN}/{names.short} {undo_folder(names)}
 systemctl daemon-reload 2>/dev/null
@@ -180,15 +197,36 @@ exit 0
     )
 
 
+def taken(names: Names) -> Secret[str]:
+    """Key `left`, one line a thing that has a name which this session would need, whoever made it."""
+    units = shlex.join([names.session_unit, names.tunnel_unit, names.keeper_unit])
+    return Secret(
+        leftovers(names).reveal().removesuffix("exit 0\n")
+        + f"""systemctl list-unit-files --plain --no-legend {units} 2>/dev/null |
+    while read -r unit _; do left "unit $unit"; done
+exit 0
+"""
+    )
+
+
 def traces() -> Secret[str]:
-    """Key `short`, one line (with repeats) for each 8-digit name of a session that anything on this device carries."""
+    """Key `short`, one line (with repeats) for each 8-digit name of a session that anything of ours on this device carries.
+
+    Ours is what says so itself: the account by its comment, interface and nft table as the role device_tunnel marks them, units
+    by their description; a group by the log of its session.
+    """
     return Secret(
         rf"""name() {{ sed -n 's/^st-\{{0,1\}}\([0-9a-f]\{{8\}}\)\(-[a-z]*\)\{{0,1\}}\(\.service\)\{{0,1\}}$/\1/p'; }}
 {{
-    getent passwd | grep ':support-tunnel session:' | cut -d: -f1 | name
-    ip -o link show | cut -d: -f2 | tr -d ' ' | name
-    nft list tables 2>/dev/null | cut -d' ' -f3 | name
-    ls /run/systemd/system /run/systemd/transient 2>/dev/null | name
+    getent passwd | grep '{_OUR_COMMENT}' | cut -d: -f1 | name
+    getent group | cut -d: -f1 | name | while read -r short; do
+        [ ! -e {DEVICE_LOG_FOLDER}/$short.jsonl ] || echo "$short"
+    done
+    ip -o link show | grep -F 'alias support-tunnel' | cut -d: -f2 | tr -d ' ' | name
+    nft list chains inet 2>/dev/null |
+        awk '$1 == "table" {{ table = $3 }} $1 == "chain" && $2 == "support_tunnel" {{ print table }}' | name
+    grep -ils '^Description="\{{0,1\}}support[- ]tunnel' /run/systemd/system/st-*.service /run/systemd/transient/st-*.service |
+        sed 's|.*/||' | name
     ls {_RUN} 2>/dev/null | sed -n 's/^\(undo-\)\{{0,1\}}\([0-9a-f]\{{8\}}\)$/\2/p'
 }} | while IFS= read -r short; do printf 'short\t%s\n' "$short"; done
 exit 0

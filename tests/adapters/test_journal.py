@@ -10,7 +10,9 @@ import pytest
 
 from support_tunnel.adapters.journal_disk import DiskJournal
 from support_tunnel.core.audit import LogBroken, verify
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
+from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.records import FolderVault
 
@@ -79,9 +81,33 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, journal: DiskJourna
     target = tmp_path / "elsewhere"
     target.write_text("kept")
     written(tmp_path).symlink_to(target)
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(UsageError, match="symbolic") as refused:
         journal.append(TUNNEL, "requested", {})
+    assert refused.value.code == "file.kind"
     assert target.read_text() == "kept"
+
+
+def test_a_log_that_others_may_write_is_not_written_on(tmp_path: Path, journal: DiskJournal) -> None:
+    journal.append(TUNNEL, "requested", {})
+    written(tmp_path).chmod(0o666)
+    before = written(tmp_path).read_bytes()
+    with pytest.raises(UsageError, match="other users may change") as refused:
+        journal.append(TUNNEL, "ended", {})
+    assert (refused.value.code, str(written(tmp_path)) in refused.value.next_step) == ("file.mode", True)
+    assert written(tmp_path).read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"\xff\xfe", b'{"count":1}', b"[]"])
+def test_a_damaged_state_is_named_and_adds_no_line(tmp_path: Path, vault: FolderVault, kept: bytes) -> None:
+    journal = DiskJournal(tmp_path / "log", vault, ManualClock())
+    journal.append(TUNNEL, "requested", {})
+    before = written(tmp_path).read_bytes()
+    vault.put(TUNNEL, "audit", Secret(kept))
+    with pytest.raises(UsageError) as refused:
+        journal.append(TUNNEL, "ended", {})
+    assert vault.path(TUNNEL, "audit") in refused.value.message
+    assert refused.value.next_step == f"End that session: inv stop --tunnel {TUNNEL[:8]}"
+    assert written(tmp_path).read_bytes() == before
 
 
 def test_every_session_is_read_back_and_checked(tmp_path: Path, journal: DiskJournal) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support_tunnel.adapters import processes
 from support_tunnel.cli import paths
 
 NOBODY = 65534
@@ -72,14 +73,8 @@ def test_a_crash_leaves_no_core(tmp_path: Path, closed: bool) -> None:
 def test_no_other_process_of_the_same_user_reads_its_memory(tmp_path: Path, closed: bool) -> None:
     as_root = os.geteuid() == 0
     with tool(tmp_path, closed=closed, drop=as_root) as process:
-        seen = subprocess.run(
-            ["sh", "-c", OPENS, str(process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-            **({"user": NOBODY, "group": NOBODY, "extra_groups": []} if as_root else {}),
-        )
+        same_user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if as_root else []
+        seen = processes.run(["setpriv", *same_user, "sh", "-c", OPENS, str(process.pid)])
     scope = Path("/proc/sys/kernel/yama/ptrace_scope")
     restricted = scope.exists() and scope.read_text().strip() != "0"
     assert seen.stdout.split() == ["refused" if closed or restricted else "opened"] * 2

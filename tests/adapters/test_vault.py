@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -120,3 +121,41 @@ def test_without_one_it_still_lies_in_memory() -> None:
     folder = default_vault_folder({"XDG_RUNTIME_DIR": "/nowhere"})
     in_shm = Path("/dev/shm") / f"support_tunnel_{os.geteuid()}"  # noqa: S108 - expected, not written
     assert folder in {Path("/run/support_tunnel_admin"), in_shm}
+
+
+def test_the_folder_is_there_only_while_something_is_in_it(memory: Path) -> None:
+    ours = memory / "support_tunnel"
+    vault = TmpfsVault(ours / "vault", above=[ours])
+    with vault.hold(TUNNEL):
+        vault.put(TUNNEL, "prk2", Secret(b"secret"))
+        vault.put(OTHER, "prk2", Secret(b"secret"))
+        vault.erase(TUNNEL)
+    assert vault.tunnels() == [OTHER]
+    (ours / "of others").touch()
+    vault.erase(OTHER)
+    assert [path.name for path in ours.iterdir()] == ["of others"]
+    (ours / "of others").unlink()
+    with pytest.raises(KeyboardInterrupt), vault.hold(TUNNEL):
+        raise KeyboardInterrupt
+    assert list(memory.iterdir()) == []
+
+
+def test_many_that_come_and_go_at_once_find_their_folder(memory: Path) -> None:
+    """Each takes the empty folder with it, also from under another one's feet."""
+
+    def come_and_go(number: int) -> None:
+        tunnel = TunnelId(f"{number:032x}")
+        for _ in range(200):
+            with TmpfsVault(memory / "vault").hold(tunnel):
+                pass
+
+    with ThreadPoolExecutor(4) as lanes:
+        list(lanes.map(come_and_go, range(4)))
+    assert list(memory.iterdir()) == []
+
+
+def test_what_has_no_tunnels_name_keeps_nobody_from_seeing_the_tunnels(memory: Path) -> None:
+    vault = TmpfsVault(memory / "vault")
+    vault.put(TUNNEL, "prk2", Secret(b"secret"))
+    (memory / "vault" / "lost+found").mkdir()
+    assert vault.tunnels() == [TUNNEL]

@@ -15,7 +15,9 @@ GOOD = {
     "ssh-version": "OpenSSH_9.2p1 Debian-2+deb12u5, OpenSSL 3.0.15",
     "kex": "curve25519-sha256\nsntrup761x25519-sha512@openssh.com",
     "wireguard": "kernel",
+    "ipv6": "on",
     "run": "tmpfs",
+    "run-writable": "yes",
     "log-free": "1000000",
     "mtu": "1500\n9000",
 }
@@ -41,7 +43,7 @@ def test_a_good_device_has_no_trouble() -> None:
     [
         ({"uid": "1000"}, {"root": "fail"}),
         ({"missing": "sshd"}, {"programs": "fail"}),
-        ({"missing": "ip\nnft\nwg\nuseradd\nsystemctl\nsystemd-run"}, {"programs": "fail"}),
+        ({"missing": "ip\nnft\nwg\npgrep\npkill\nsshd\nuseradd\nsystemctl\nsystemd-run"}, {"programs": "fail"}),
         ({"systemd": None}, {"systemd": "fail"}),
         ({"systemd_version": "systemd 232"}, {"systemd": "fail"}),
         ({"systemd_version": None}, {"systemd": "fail"}),
@@ -50,7 +52,9 @@ def test_a_good_device_has_no_trouble() -> None:
         ({"wireguard": None}, {"wireguard": "fail"}),
         ({"wireguard": "go"}, {"wireguard": "fail"}),
         ({"wireguard": "go", "tun": "there"}, {}),
+        ({"ipv6": None}, {"ipv6": "fail"}),
         ({"run": "ext2/ext3"}, {"memory": "fail"}),
+        ({"run_writable": None}, {"memory": "fail"}),
         ({"log_free": "0"}, {"disk": "fail"}),
         ({"log_free": "20000"}, {"disk": "warn"}),
         ({"firewall": "ufw"}, {"firewall": "warn"}),

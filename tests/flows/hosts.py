@@ -19,6 +19,7 @@ from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
 OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit files", "folder"}
 CUT = {"interface", "table", "session unit", "tunnel unit"}
 UNDONE = {"account", "unit files", "folder", "undo", *CUT}
+CAPABLE = "uid\t0\nsystemd\trunning\nsystemd-version\tsystemd 252\nwireguard\tkernel\nipv6\ton\nrun\ttmpfs\nrun-writable\tyes\n"
 SWEPT = {"account", "unit files", "folder", "undo"}
 
 
@@ -35,6 +36,10 @@ def _state(things: set[str]) -> str:
     return "".join(f"{key}\t{'active' if thing in things else 'inactive'}\n" for key, thing in units.items())
 
 
+def _left(things: set[str]) -> str:
+    return "".join(f"left\t{thing}\n" for thing in sorted(things))
+
+
 class DeviceModel:
     """`ports.Shell` of the device. `holds` says what a session has there now, by its 8 digits."""
 
@@ -44,6 +49,8 @@ class DeviceModel:
         self.scripts: list[str] = []
         self.on_keeper_start: Callable[[TunnelId], None] = lambda tunnel: None
         self.on_keeper_end: Callable[[str], None] = lambda short: None
+        self.foreign: set[str] = set()
+        """What others have under the names of every session."""
         self.breaks_off = False
         """The next roles get half-way only."""
         self.sticks: set[str] = set()
@@ -54,7 +61,7 @@ class DeviceModel:
         text = script.reveal()
         self.scripts.append(text)
         if text == probes.capabilities().reveal():
-            return Completed(0, f"systemd\trunning\nkex\t{self.kex}\nuid\t0\n", "")
+            return Completed(0, CAPABLE + f"kex\t{self.kex}\n", "")
         if text == probes.traces().reveal():
             return Completed(0, "".join(f"short\t{short}\n" for short in self.traces()), "")
         found = re.search(r"(?:st-|undo-)([0-9a-f]{8})", text)
@@ -84,9 +91,8 @@ class DeviceModel:
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: self._handshake(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
-            probes.leftovers(names).reveal(): lambda: "".join(
-                f"left\t{thing}\n" for thing in sorted(things - {"keeper"})
-            ),
+            probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
+            probes.taken(names).reveal(): lambda: _left(things | self.foreign),
         }
         if text in known:
             return Completed(0, known[text](), "")

@@ -40,12 +40,9 @@ echo tables; nft list ruleset
 echo units; systemctl list-units --all --plain --no-legend 'st*' 'support*'
 find /run/systemd/system /run/systemd/transient -name 'st-*'
 echo processes; pgrep -l 'sshd|wireguard|python|inv' | cut -d' ' -f2 | sort | uniq -c
-echo folders; find /run/support_tunnel /run/sshd -mindepth 1 ! -path /run/support_tunnel/vault 2>/dev/null
+echo folders; find /run/support_tunnel /run/sshd 2>/dev/null
 """
-"""What a device is like apart from its files: nothing of it may be different after a session.
-
-Left out: the vault's own folder in memory, which stays, empty, until the device is switched off.
-"""
+"""What a device is like apart from its files: nothing of it may be different after a session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,7 +117,89 @@ def test_the_session_sees_no_socket_of_the_device(pair: Pair) -> None:
     assert run(pair.device_shell, "test -S /run/dbus/system_bus_socket").status == 0
     # Asked of each file: find's own -type looks at what a mount covers.
     seen = pair.ssh("find /run 2>/dev/null | while read -r path; do [ ! -S $path ] || echo $path; done")
-    assert seen.stdout.split() == ["/run/systemd/notify"]
+    assert seen.stdout.split() == []
+
+
+NEIGHBOUR = """
+import os, socket, time
+listening = []
+for name in ("/srv/neighbour.sock", chr(0) + "neighbour"):
+    listening.append(socket.socket(socket.AF_UNIX))
+    listening[-1].bind(name)
+    listening[-1].listen(9)
+os.chmod("/srv/neighbour.sock", 0o777)
+time.sleep(600)
+"""
+"""A service that takes anybody: on a socket outside of /run, and on one that is no file at all."""
+
+CONNECT = """
+import ctypes, socket, struct, sys
+tried = {}
+for name in ("/srv/neighbour.sock", chr(0) + "neighbour"):
+    try:
+        socket.socket(socket.AF_UNIX).connect(name)
+        tried[name] = "reached"
+    except OSError as refused:
+        tried[name] = refused.strerror
+socket.socketpair()
+ctypes.set_errno(0)
+ring = ctypes.CDLL(None, use_errno=True).syscall(425, 8, ctypes.create_string_buffer(120))
+print(*tried.values(), "ring" if ring >= 0 else ctypes.get_errno(), sep=";")
+"""
+
+
+@pytest.fixture(scope="module")
+def neighbour(pair: Pair) -> Iterator[None]:
+    started = shlex.join(["systemd-run", "--quiet", "--unit=neighbour", "--collect", "python3", "-c", NEIGHBOUR])
+    run(pair.device_shell, f"{started}; until ss -Hlx | grep -q '@neighbour'; do sleep 0.05; done")
+    run(pair.device_shell, "mkdir -m 1777 /srv/everybody")
+    yield
+    run(pair.device_shell, "systemctl stop neighbour; rm -r /srv/everybody /srv/neighbour.sock")
+
+
+def test_the_session_reaches_no_unix_socket_wherever_it_is(pair: Pair, neighbour: None) -> None:
+    connect = shlex.join(["python3", "-c", CONNECT])
+    outside = run(pair.device_shell, f"setpriv --reuid=nobody --clear-groups {connect}").stdout
+    assert outside.startswith("reached;reached;")
+    unknown = "Address family not supported by protocol"
+    assert pair.ssh(connect).stdout == f"{unknown};{unknown};{errno.EPERM}\n"
+
+
+WRITABLE = "find / -path /proc -prune -o -type d -writable -print 2>/dev/null"
+
+
+def test_the_session_writes_nowhere_but_into_its_own_memory(pair: Pair, neighbour: None) -> None:
+    everybody = run(pair.device_shell, f"setpriv --reuid=nobody --clear-groups {WRITABLE}").stdout.split()
+    assert "/srv/everybody" in everybody
+    home = f"/run/support_tunnel/{NAMES.short}/home"
+    private = {home, "/tmp", "/var/tmp", "/dev/shm"}  # noqa: S108 - named, not written
+    assert set(pair.ssh(WRITABLE).stdout.split()) == private
+    assert set(pair.ssh(f"stat -f -c %T {' '.join(sorted(private))}").stdout.split()) == {"tmpfs"}
+
+
+FORKS = """
+import os, time
+children = 0
+try:
+    while children < 500:
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        children += 1
+except BlockingIOError:
+    pass
+print(children)
+os.killpg(0, 9)
+"""
+
+
+def test_the_limits_of_a_session_hold(pair: Pair) -> None:
+    assert pair.ssh("ulimit -u; ulimit -f; ulimit -c").stdout.split() == ["200", str(2**20), "0"]
+    forked = pair.ssh(f"setsid {shlex.join(['python3', '-uc', FORKS])}").stdout
+    assert 100 < int(forked) < 200
+    assert pair.ssh("true").status == 0
+    too_much = pair.ssh(r"for file in /dev/shm/a ~/b; do dd if=/dev/zero of=$file bs=1M count=100; rm $file; done")
+    assert too_much.stderr.count("No space left") == 2
 
 
 def test_forwarding_is_refused(pair: Pair) -> None:

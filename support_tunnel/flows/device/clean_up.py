@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support_tunnel.core.errors import WrongState
+from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import end_session, note_reason
@@ -19,7 +19,11 @@ def known_tunnels(ports: DevicePorts) -> list[TunnelId]:
     A trace gives 8 digits; where the vault no longer knows the rest, zeros stand for it: every name on the device is made
     of the 8 alone.
     """
-    whole = {tunnel[:8]: tunnel for tunnel in ports.vault.tunnels()}
+    try:
+        whole = {tunnel[:8]: tunnel for tunnel in ports.vault.tunnels()}
+    except UsageError as damaged:
+        ports.progress.note(f"Looking for sessions by their names alone: {damaged.message}.")
+        whole = {}
     shorts = probes.read(ports.shell, probes.traces(), timeout=20).get("short", "").split()
     return [whole.get(short, TunnelId(short + "0" * 24)) for short in sorted({*shorts, *whole})]
 
@@ -41,7 +45,10 @@ def clean_up(ports: DevicePorts) -> list[TunnelId]:
 def _is_watched(ports: DevicePorts, tunnel: TunnelId) -> bool:
     if probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20).get("keeper") != "active":
         return False
-    record = load_record(ports.vault, tunnel)
+    try:
+        record = load_record(ports.vault, tunnel)
+    except UsageError:
+        return False  # a keeper that is started again could not go by it either
     return record is not None and record.stage == "active" and ports.clock.now() < record.until
 
 

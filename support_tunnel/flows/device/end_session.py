@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from support_tunnel.core.errors import HostError, WrongState
+from support_tunnel.core.errors import HostError, UsageError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.control import Channel
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.ports import DevicePorts
@@ -22,8 +24,9 @@ _REASON = "reason"
 
 def note_reason(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
     """Say why the session is about to end; the first reason given stays."""
-    if ports.vault.get(tunnel, _REASON) is None and load_record(ports.vault, tunnel) is not None:
-        ports.vault.put(tunnel, _REASON, Secret(reason.encode()))
+    with suppress(UsageError):  # damaged: a reason is not worth an ending
+        if ports.vault.get(tunnel, _REASON) is None and load_record(ports.vault, tunnel) is not None:
+            ports.vault.put(tunnel, _REASON, Secret(reason.encode()))
 
 
 def was_stopped(ports: DevicePorts, tunnel: TunnelId) -> bool:
@@ -36,16 +39,19 @@ def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
 
     A tool that is still waiting for an answer holds the tunnel: closing its mailbox makes it let go and clean up itself.
     """
-    names, ending = Names(tunnel), Teardown()
+    names, ending, known = Names(tunnel), Teardown(), _Known(None, None)
     with ending.step():
         note_reason(ports, tunnel, reason)
     with ending.step():
-        ports.shell.run_script(probes.cut(names), timeout=20)
-    with ending.step():
-        ports.shell.run_script(probes.stop_keeper(names), timeout=90)
+        known = _what_is_known(ports, tunnel)
+    if known.may_be_open:
+        with ending.step():
+            ports.shell.run_script(probes.cut(names), timeout=20)
+        with ending.step():
+            ports.shell.run_script(probes.stop_keeper(names), timeout=90)
     with ending.step():
         wait_for(
-            lambda: _ended(ports, tunnel),
+            lambda: _ended(ports, tunnel, known),
             what="the other tool that works on this request (end it with Ctrl-C)",
             seconds=15,
             clock=ports.clock,
@@ -74,10 +80,33 @@ def end_unless_held(ports: DevicePorts, tunnel: TunnelId) -> bool:
         return False
 
 
-def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the vault can tell of a session that is to end. `damaged`: it holds something that cannot be gone by."""
+
+    record: Record | None
+    damaged: UsageError | None
+
+    @property
+    def may_be_open(self) -> bool:
+        """Only a request of which nothing was made yet is none: things that have its names are not ours then."""
+        return self.record is None or self.record.was_opened
+
+
+def _what_is_known(ports: DevicePorts, tunnel: TunnelId) -> _Known:
+    """Never raises for a damaged record: a session is ended by its names alone then (05, test 51)."""
+    try:
+        return _Known(load_record(ports.vault, tunnel), None)
+    except UsageError as damaged:
+        return _Known(None, damaged)
+
+
+def _ended(ports: DevicePorts, tunnel: TunnelId, before: _Known) -> bool | None:
+    if not before.may_be_open and tunnel not in ports.vault.tunnels():
+        return True  # the tool that asked has let go of it; nothing is there to end by name
     if end_unless_held(ports, tunnel):
         return True
-    if record := load_record(ports.vault, tunnel):
+    if record := _what_is_known(ports, tunnel).record:
         with suppress(HostError, WrongState):
             ports.mailbox_for(record.device_token, patient=False).close(tunnel)
     return None
@@ -85,26 +114,27 @@ def _ended(ports: DevicePorts, tunnel: TunnelId) -> bool | None:
 
 def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     """Every step runs, also when one before it failed. Raises HostError `stop.leftovers` naming what is still there."""
-    names, ending, left = Names(tunnel), Teardown(), []
+    ending, left, known = Teardown(), list[str](), _Known(None, None)
     with ending.step():
-        ports.shell.run_script(probes.cut(names), timeout=20)
+        known = _what_is_known(ports, tunnel)
+    if known.damaged:
+        ports.progress.note(f"Ending {tunnel[:8]} by its names alone: {known.damaged.message}.")
+    if known.may_be_open:
+        left += _put_back(ports, tunnel, known.record, ending)
+    head, channel = "", None
     with ending.step():
-        run_down(ports, tunnel, "pre-down", load_record(ports.vault, tunnel))
-    with ending.step():
-        undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
-        left += [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
-    with ending.step():
-        ports.shell.run_script(probes.sweep_names(names), timeout=20)
-    with ending.step():
-        run_down(ports, tunnel, "post-down", load_record(ports.vault, tunnel))
-    with ending.step():
-        if (record := load_record(ports.vault, tunnel)) is not None:
+        if known.record or known.damaged:
             head = _log_end(ports, tunnel)
-            _tell(ports, tunnel, record, head)
+    with ending.step():
+        channel = _channel(ports, tunnel)
+    with ending.step():
+        if known.record:
+            _tell(ports, tunnel, known.record, channel, head)
     with ending.step():
         ports.vault.erase(tunnel)
     with ending.step():
-        left += probes.read(ports.shell, probes.leftovers(names), timeout=20).get("left", "").splitlines()
+        if known.may_be_open:
+            left += probes.read(ports.shell, probes.leftovers(Names(tunnel)), timeout=20).get("left", "").splitlines()
     if left:
         raise HostError(
             "stop.leftovers",
@@ -114,17 +144,42 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     ending.raise_first()
 
 
+def _put_back(ports: DevicePorts, tunnel: TunnelId, record: Record | None, ending: Teardown) -> list[str]:
+    """Cut, then undo, with the owner's scripts between; return what the undo could not put back."""
+    names, left = Names(tunnel), list[str]()
+    with ending.step():
+        ports.shell.run_script(probes.cut(names), timeout=20)
+    with ending.step():
+        run_down(ports, tunnel, "pre-down", record)
+    with ending.step():
+        undone = undo_report(ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60))
+        left += [f"{undone.failed.task} ({undone.failed.detail})"] if undone.failed else []
+    with ending.step():
+        ports.shell.run_script(probes.sweep_names(names), timeout=20)
+    with ending.step():
+        run_down(ports, tunnel, "post-down", record)
+    return left
+
+
 def _log_end(ports: DevicePorts, tunnel: TunnelId) -> str:
     reason = ports.vault.get(tunnel, _REASON)
-    words = reason.reveal().decode() if reason else "the tool or the time ended it"
+    words = reason.reveal().decode(errors="replace") if reason else "the tool or the time ended it"
     return ports.journal.append(tunnel, "ended", {"reason": words})
 
 
-def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record, head: str) -> None:
-    """The sealed `stopped` for the admin; the API being away changes nothing here."""
-    mailbox, channel = ports.mailbox_for(record.device_token, patient=False), load_channel(ports.vault, tunnel)
+def _channel(ports: DevicePorts, tunnel: TunnelId) -> Channel | None:
     try:
-        if channel is not None:
+        return load_channel(ports.vault, tunnel)
+    except UsageError as damaged:
+        ports.progress.note(f"The helper is told by the API alone: {damaged.message}.")
+        return None
+
+
+def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record, channel: Channel | None, head: str) -> None:
+    """The sealed `stopped` for the admin; the API being away changes nothing here. Without a log's head only the closing."""
+    mailbox = ports.mailbox_for(record.device_token, patient=False)
+    try:
+        if channel is not None and head:
             mailbox.post(tunnel, "control-device", channel.send("stopped", head, now=ports.clock.now()))
         mailbox.close(tunnel)
     except (HostError, WrongState) as away:

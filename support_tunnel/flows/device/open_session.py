@@ -14,6 +14,7 @@ from support_tunnel.core.st1.signer import Trust
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import was_stopped
+from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
@@ -46,6 +47,7 @@ def open_session(
     tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
     if was_stopped(ports, tunnel):
         raise ConsentRefused("consent.stopped", "this request was stopped before you said yes", next_step="Ask again.")
+    require_free_names(ports, tunnel)
     record = replace(
         requested.record,
         stage="opening",

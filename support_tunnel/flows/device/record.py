@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Vault
 from support_tunnel.core.secret import Secret
@@ -34,6 +35,11 @@ class Record:
     network: str = ""
     """The tunnel's own /64, from the moment the session begins to open."""
 
+    @property
+    def was_opened(self) -> bool:
+        """Whether anything of it was made on the device. Before that, whatever has its names is somebody else's."""
+        return bool(self.network)
+
 
 def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
     fields = {
@@ -51,17 +57,27 @@ def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
 
 
 def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
-    """None when there is none, or when a tool was killed before it was whole: then only names are left to go by."""
+    """None when there is none, or when a tool was killed before it was whole: then only names are left to go by.
+
+    Raises UsageError `file.*`, naming the file, when it is there and cannot be gone by.
+    """
     stored = vault.get(tunnel, _NAME)
     if stored is None:
         return None
-    fields = json.loads(stored.reveal())
-    return Record(
-        device_token=Secret(fields.pop("device_token")),
-        requested=datetime.fromisoformat(fields.pop("requested")).astimezone(UTC),
-        until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
-        **fields,
-    )
+    try:
+        fields = json.loads(stored.reveal())
+        return Record(
+            device_token=Secret(fields.pop("device_token")),
+            requested=datetime.fromisoformat(fields.pop("requested")).astimezone(UTC),
+            until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
+            **fields,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(
+            "file.content",
+            f"{vault.path(tunnel, _NAME)} is damaged, so nothing is known of session {tunnel[:8]} but its name",
+            next_step=f"End it by name: inv stop --tunnel {tunnel[:8]}",
+        ) from None
 
 
 def save_channel(vault: Vault, tunnel: TunnelId, channel: Channel) -> None:

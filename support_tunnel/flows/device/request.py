@@ -13,6 +13,7 @@ from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.device import DeviceOffer
+from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, save_record
 
@@ -53,7 +54,9 @@ def refuse_second(ports: DevicePorts) -> None:
 
 
 def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
-    """Offer what `wish` allows under `code`; raises what the mailbox raises."""
+    """Offer what `wish` allows under `code`; raises what the mailbox raises, HostError `names.taken`."""
+    # Before the first line of its log, by which clean-up knows a group of such a name as ours.
+    require_free_names(ports, code.tunnel)
     now = ports.clock.now()
     wireguard_private, wireguard_public = wireguard_key.new_keypair()
     host_private, host_public = ssh_key.new_keypair("support session")

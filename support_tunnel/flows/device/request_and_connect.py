@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from support_tunnel.core.consent import Consent
-from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
+from support_tunnel.core.device_health import require_fit
+from support_tunnel.core.errors import HostError, SupportTunnelError
 from support_tunnel.core.kex import POST_QUANTUM_KEX
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.st1.code import Code
@@ -81,23 +82,5 @@ def _put_back(ports: DevicePorts, tunnel: TunnelId, why: str) -> None:
 def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
     """Check that this device can hold a session at all; return the post-quantum key exchanges its ssh knows."""
     found = probes.read(ports.shell, probes.capabilities(), timeout=20)
-    if found.get("uid") != "0":
-        raise UsageError("device.root", "this needs root on the device", next_step="Run it again with sudo.")
-    if missing := found.get("missing", "").split():
-        raise HostError(
-            "device.missing",
-            f"this device lacks: {', '.join(missing)}",
-            next_step="Install them (Debian: apt-get install wireguard-tools nftables openssh-server iproute2 procps).",
-        )
-    if "systemd" not in found:
-        raise HostError(
-            "device.systemd", "this device does not run systemd; a session could not be ended safely without it"
-        )
-    kex = tuple(name for name in POST_QUANTUM_KEX if name in found.get("kex", "").split())
-    if not kex:
-        raise HostError(
-            "device.kex",
-            "the OpenSSH of this device knows no post-quantum key exchange (it needs 9.1 or later)",
-            next_step="Upgrade openssh-server.",
-        )
-    return kex
+    require_fit(found)
+    return tuple(name for name in POST_QUANTUM_KEX if name in found["kex"].split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.clean_up import known_tunnels
@@ -16,7 +17,7 @@ __all__ = ["TunnelStatus", "status"]
 
 @dataclass(frozen=True, slots=True)
 class TunnelStatus:
-    """`state`: requested, opening, active, or orphaned (traces without a watcher; `inv gc` ends it)."""
+    """`state`: requested, opening, active, or orphaned (traces without a watcher, or what we kept is damaged; `inv gc` ends it)."""
 
     tunnel: TunnelId
     state: str
@@ -29,7 +30,11 @@ class TunnelStatus:
 def status(ports: DevicePorts) -> list[TunnelStatus]:
     rows = []
     for tunnel in known_tunnels(ports):
-        record = load_record(ports.vault, tunnel)
+        try:
+            record = load_record(ports.vault, tunnel)
+        except UsageError as damaged:
+            ports.progress.note(f"{damaged.message}.")
+            record = None
         if record is None:
             rows.append(TunnelStatus(tunnel, "orphaned"))
             continue
