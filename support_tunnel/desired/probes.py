@@ -94,9 +94,11 @@ say run "$(stat -f -c %T /run)"
 
 
 def handshake(names: Names) -> Secret[str]:
-    """Key `handshake`: epoch of the last WireGuard handshake on the session's interface; absent before the first."""
+    """Key `handshake`: epoch of the last WireGuard handshake on the session's interface, absent before the first; `gone` when
+    there is no such interface."""
     return Secret(
-        rf"""wg show {names.interface} latest-handshakes | while read -r _ when; do
+        rf"""[ -e /sys/class/net/{names.interface} ] || printf 'gone\tyes\n'
+wg show {names.interface} latest-handshakes | while read -r _ when; do
     [ "$when" -gt 0 ] && printf 'handshake\t%s\n' "$when"
 done
 exit 0

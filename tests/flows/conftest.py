@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.world import World
+from support_tunnel.flows.library import Library
+from tests.flows.world import REPOSITORY, World
 
 
 @pytest.fixture
@@ -30,3 +31,15 @@ def make_world() -> Iterator[Callable[..., World]]:
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Stand-ins: what the roles do is not looked at here, and the real ones take as long to compile as all the rest."""
+    roles = tmp_path_factory.mktemp("roles")
+    for name in ("tunnel_server", "device_tunnel", "device_access"):
+        tasks = roles / name / "tasks"
+        tasks.mkdir(parents=True)
+        task = f"- name: Stand-in\n  ansible.builtin.file: {{path: /run/{name}, state: directory, mode: '0700'}}\n"
+        (tasks / "main.yml").write_text(task)
+    return Library(roles, REPOSITORY / "templates")

@@ -126,8 +126,10 @@ class DeviceModel:
         return Completed(0, "", "")
 
     def _handshake(self, short: str, things: set[str]) -> str:
+        if "interface" not in things:
+            return "gone\tyes\n"
         there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self._cloud.servers())
-        return "handshake\t1893456000\n" if there and "interface" in things else ""
+        return "handshake\t1893456000\n" if there else ""
 
     def _lose(self, short: str, things: set[str], which: set[str]) -> str:
         things -= which - self.sticks

@@ -17,7 +17,7 @@ from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, raising
 from tests.flows.turns import Job, Killed
-from tests.flows.world import REPOSITORY, World
+from tests.flows.world import World
 
 FULL = OSError(errno.ENOSPC, "no space left on device")
 OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
@@ -41,18 +41,6 @@ MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
     "vault": OF_FILES,
 }
 """What the adapters of each port raise; a port that is not here has no faults, and the test fails."""
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """Stand-ins: what the roles do is not looked at here, and the real ones take as long to compile as all the rest."""
-    roles = tmp_path_factory.mktemp("roles")
-    for name in ("tunnel_server", "device_tunnel", "device_access"):
-        tasks = roles / name / "tasks"
-        tasks.mkdir(parents=True)
-        task = f"- name: Stand-in\n  ansible.builtin.file: {{path: /run/{name}, state: directory, mode: '0700'}}\n"
-        (tasks / "main.yml").write_text(task)
-    return Library(roles, REPOSITORY / "templates")
 
 
 @dataclass(frozen=True)

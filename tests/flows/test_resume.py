@@ -17,11 +17,9 @@ from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.admin.resume import resume
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, raising
-from tests.flows.test_faults import KINDS, everybody_cleans_up, faults, job, library
+from tests.flows.test_faults import KINDS, everybody_cleans_up, faults, job
 from tests.flows.turns import Job, Killed
 from tests.flows.world import World
-
-__all__ = ["library"]
 
 WorldMaker = Callable[..., World]
 

@@ -6,15 +6,17 @@ It only watches and returns the reason; whoever started it ends the session (Exe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from support_tunnel.core.errors import MessageError, SupportTunnelError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Blob, Mailbox
+from support_tunnel.core.ports import Blob, Clock, Mailbox
 from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.device.ports import DevicePorts
-from support_tunnel.flows.device.record import load_channel, load_record, save_channel
+from support_tunnel.flows.device.record import Record, load_channel, load_record, save_channel
 
-__all__ = ["TIME_OVER", "keep"]
+__all__ = ["TIME_OVER", "Deadlines", "keep", "wait_until_over"]
 
 LOOK = 5.0
 """Longest seconds between two looks at the clocks: a suspended machine that wakes late still ends within this."""
@@ -24,6 +26,34 @@ SIGN_OF_LIFE = 30.0
 TIME_OVER = "the time you allowed is over"
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """When a session ends, by each of three clocks: the earliest decides, so a clock that is set, or stops, buys nothing."""
+
+    until: datetime
+    monotonic: float
+    boottime: float
+
+    @classmethod
+    def of(cls, record: Record, clock: Clock) -> Deadlines:
+        left = (record.until - clock.now()).total_seconds()
+        return cls(record.until, clock.monotonic() + left, record.boottime_limit)
+
+    def left(self, clock: Clock) -> float:
+        """Seconds; 0 or less when it is over."""
+        return min(
+            self.monotonic - clock.monotonic(),
+            self.boottime - clock.boottime(),
+            (self.until - clock.now()).total_seconds(),
+        )
+
+
+def wait_until_over(deadlines: Deadlines, clock: Clock) -> None:
+    """Look at the clocks and at nothing else: an API that keeps `keep` waiting must not lengthen a session (2.1)."""
+    while (left := deadlines.left(clock)) > 0:
+        clock.pause(min(LOOK, left))
+
+
 def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
     """Block until the session must end; return why, in words for the log."""
     record = load_record(ports.vault, tunnel)
@@ -31,14 +61,10 @@ def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
     if record is None or channel is None:
         return "nothing to keep"
     mailbox = ports.mailbox_for(record.device_token)
-    limit = ports.clock.monotonic() + (record.until - ports.clock.now()).total_seconds()
+    deadlines = Deadlines.of(record, ports.clock)
     seen, next_sign = 0, ports.clock.monotonic() + SIGN_OF_LIFE
     while True:
-        left = min(
-            limit - ports.clock.monotonic(),
-            record.boottime_limit - ports.clock.boottime(),
-            (record.until - ports.clock.now()).total_seconds(),
-        )
+        left = deadlines.left(ports.clock)
         if left <= 0:
             return TIME_OVER
         for blob in _look(ports, tunnel, mailbox, after=seen, wait=min(LOOK, left)):

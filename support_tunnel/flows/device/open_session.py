@@ -45,8 +45,7 @@ def open_session(
     somebody has stopped the request meanwhile; the caller then ends the session.
     """
     tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
-    if was_stopped(ports, tunnel):
-        raise ConsentRefused("consent.stopped", "this request was stopped before you said yes", next_step="Ask again.")
+    _refuse_if_stopped(ports, tunnel, "before you said yes")
     require_free_names(ports, tunnel)
     record = replace(
         requested.record,
@@ -60,6 +59,7 @@ def open_session(
     )
     save_record(ports.vault, tunnel, record)
     run_up(ports, tunnel, "pre-up", record)
+    _refuse_if_stopped(ports, tunnel, "before anything was opened")
     save_channel(ports.vault, tunnel, session.channel())
     ports.library.converge(
         ports.shell,
@@ -69,9 +69,11 @@ def open_session(
         timeout=60,
         undo=probes.undo_folder(names),
     )
+    # Stopped while that ran, the cut found nothing yet; from here on it finds an interface, and `_handshake` that it is gone.
+    _refuse_if_stopped(ports, tunnel, "while it was being opened")
     probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
     wait_for(
-        lambda: probes.read(ports.shell, probes.handshake(names), timeout=10).get("handshake"),
+        lambda: _handshake(ports, names),
         what="WireGuard handshake with the tunnel server",
         seconds=30,
         clock=ports.clock,
@@ -87,11 +89,27 @@ def open_session(
     return Opened(consent.until, names.user)
 
 
+def _refuse_if_stopped(ports: DevicePorts, tunnel: TunnelId, when: str) -> None:
+    if was_stopped(ports, tunnel):
+        raise ConsentRefused("consent.stopped", f"this request was stopped {when}", next_step="Ask again.")
+
+
+def _handshake(ports: DevicePorts, names: Names) -> str | None:
+    found = probes.read(ports.shell, probes.handshake(names), timeout=10)
+    if "gone" in found:
+        raise _lost()  # stopped meanwhile: whoever stopped it waits for us to let go
+    return found.get("handshake")
+
+
 def require_watched(ports: DevicePorts, tunnel: TunnelId) -> None:
     """Raise HostError `session.lost` unless session and keeper both run: nobody may be told of a session otherwise."""
     units = probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20)
     if units.get("session") != "active" or units.get("keeper") != "active":
-        raise HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
+        raise _lost()
+
+
+def _lost() -> HostError:
+    return HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
 
 
 def _variables(
