@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import ConsentRefused, HostError
 from support_tunnel.core.names import TunnelId
+from support_tunnel.core.own_certificates import session_certificate
 from support_tunnel.core.ports import (
     Acquaintances,
+    Certifier,
     Clock,
     Completed,
     Connector,
@@ -22,6 +26,8 @@ from support_tunnel.core.ports import (
     Shell,
 )
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.session_wish import EARLIER, SessionWish
+from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.hosts import FakeConnector, FakeDoor
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
@@ -41,6 +47,27 @@ def test_a_manual_clock_moves_only_when_it_is_moved() -> None:
     assert (as_port.now() - before).total_seconds() == 3660
     with pytest.raises(ValueError, match="backwards"):
         clock.advance(-1)
+
+
+def test_a_certifier_gives_what_it_is_asked_for_and_keeps_the_question() -> None:
+    now = ManualClock().now()
+    wish = SessionWish(
+        ssh_key.new_keypair()[1],
+        "st-abababab",
+        "st:abababab:ann:-",
+        now - EARLIER,
+        now + EARLIER,
+        "fd00::1",
+        forwards=True,
+    )
+    fake = FakeCertifier(Ed25519PrivateKey.generate())
+    as_port: Certifier = fake
+    assert session_certificate(as_port.certify(TUNNEL, wish), wish)
+    assert fake.wishes == [wish]
+    with pytest.raises(HostError):
+        FakeCertifier(Ed25519PrivateKey.generate(), refuses=HostError("certificate.refused", "no")).certify(
+            TUNNEL, wish
+        )
 
 
 def test_a_clock_lets_the_other_side_act_at_each_pause() -> None:

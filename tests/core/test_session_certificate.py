@@ -16,6 +16,7 @@ from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.own_certificates import session_certificate, signer_certificate
 from support_tunnel.core.session_wish import SessionWish, identity
+from support_tunnel.testing.certifying import certificate
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -31,32 +32,16 @@ WISH = SessionWish(
 )
 
 
-def certified(
-    key: Any = KEY,
-    *,
-    by: Any = OTHER,
-    kind: SSHCertificateType = SSHCertificateType.USER,
-    principals: tuple[str, ...] = ("st-0badcafe",),
-    after: datetime = WISH.after,
-    before: datetime = WISH.before,
-    critical: tuple[tuple[str, str], ...] = (("source-address", WISH.source),),
-    extensions: tuple[str, ...] = ("permit-pty",),
-) -> str:
-    builder = (
-        SSHCertificateBuilder()
-        .public_key(key.public_key())
-        .serial(1)
-        .type(kind)
-        .key_id(WISH.identity.encode())
-        .valid_principals([name.encode() for name in principals])
-        .valid_after(int(after.timestamp()))
-        .valid_before(int(before.timestamp()))
-    )
-    for name, value in critical:
-        builder = builder.add_critical_option(name.encode(), value.encode())
-    for name in extensions:
-        builder = builder.add_extension(name.encode(), b"")
-    return str(builder.sign(by).public_bytes().decode())
+def certified(key: Ed25519PrivateKey = KEY, *, by: Ed25519PrivateKey = OTHER, **bent: Any) -> str:
+    given: dict[str, Any] = {
+        "principals": (WISH.principal,),
+        "after": WISH.after,
+        "before": WISH.before,
+        "critical": {"source-address": WISH.source},
+        "extensions": WISH.extensions,
+    }
+    line = ssh_key.public_line(key.public_key())
+    return certificate(by, public_key=line, key_id=WISH.identity, **{**given, **bent})
 
 
 def test_what_was_asked_for_is_taken_without_its_comment() -> None:
@@ -83,9 +68,9 @@ def test_one_that_ends_or_begins_nearer_is_taken() -> None:
         ({"after": WISH.after - timedelta(seconds=1)}, "certificate.time"),
         ({"after": NOW + timedelta(seconds=1)}, "certificate.time"),
         ({"before": NOW}, "certificate.time"),
-        ({"critical": ()}, "certificate.source"),
-        ({"critical": (("source-address", "0.0.0.0/0"),)}, "certificate.source"),
-        ({"critical": (("force-command", "id"), ("source-address", WISH.source))}, "certificate.source"),
+        ({"critical": {}}, "certificate.source"),
+        ({"critical": {"source-address": "0.0.0.0/0"}}, "certificate.source"),
+        ({"critical": {"force-command": "id", "source-address": WISH.source}}, "certificate.source"),
         ({"extensions": ()}, "certificate.extensions"),
         ({"extensions": ("permit-agent-forwarding", "permit-pty")}, "certificate.extensions"),
         ({"extensions": ("permit-port-forwarding", "permit-pty")}, "certificate.extensions"),
@@ -129,7 +114,7 @@ def test_what_is_no_certificate_is_said_to_be_none(text: str) -> None:
 
 
 def test_ones_own_certificate_is_for_ones_own_key_and_still_good() -> None:
-    line = certified(principals=("support-tunnel-signer",), critical=())
+    line = certified(principals=("support-tunnel-signer",), critical={})
     assert signer_certificate(f"{line} ada\n", LINE, now=NOW) == line
     for how, code, words in [
         ({"key": OTHER}, "signer.certificate", "another key"),

@@ -24,6 +24,7 @@ OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
 OF_HOSTS = (HostError("host.lost", "the connection broke"),)
 MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
     "acquaintances": OF_FILES,
+    "certifier": (HostError("certificate.refused", "the token was not touched"),),
     "cloud": (CloudError("cloud.unavailable", "500, try again"),),
     "connector": OF_HOSTS,
     "door": OF_FILES,
@@ -187,7 +188,7 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         name: {call.partition(".")[0] for call in counted(make_world, library, verb)} for name, verb in VERBS.items()
     }
     assert ports == {
-        "create_server": {"cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
+        "create_server": {"certifier", "cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
         "request_and_connect": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
         "stop": {"cloud", "ledger", "mailbox", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization.ssh import SSHCertificateBuilder, SSHCertificateType
 
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import HostError, MessageError, UsageError
-from support_tunnel.core.names import TunnelId
-from support_tunnel.core.session_wish import SessionWish
 from support_tunnel.core.st1.signer import PRINCIPAL, KeySigner, Organisation, Trust
+from support_tunnel.testing.certifying import FakeCertifier, certificate
 from support_tunnel.testing.clock import START
 from tests.flows.test_play import clean_and_closed, failed
 from tests.flows.turns import Job
@@ -27,46 +25,21 @@ LINES = tuple(ssh_key.public_line(key.public_key()) for key in (AUTHORITY, NEXT)
 EXAMPLE = Trust((Organisation("Example Ltd", LINES),))
 
 
-def certificate(
-    key: Any, *, by: Ed25519PrivateKey = AUTHORITY, principal: str = PRINCIPAL, wish: SessionWish | None = None
-) -> str:
-    builder = (
-        SSHCertificateBuilder()
-        .public_key(key)
-        .serial(1)
-        .type(SSHCertificateType.USER)
-        .key_id(wish.identity.encode() if wish else b"ada+T-1")
-        .valid_principals([principal.encode()])
-        .valid_after(int((wish.after if wish else START - timedelta(days=1)).timestamp()))
-        .valid_before(int((wish.before if wish else START + timedelta(days=1)).timestamp()))
+def certified(key: Ed25519PrivateKey, *, by: Ed25519PrivateKey = AUTHORITY, principal: str = PRINCIPAL) -> str:
+    return certificate(
+        by,
+        public_key=ssh_key.public_line(key.public_key()),
+        principals=(principal,),
+        key_id="ada+T-1",
+        after=START - timedelta(days=1),
+        before=START + timedelta(days=1),
     )
-    if wish:
-        builder = builder.add_critical_option(b"source-address", wish.source.encode())
-        for extension in wish.extensions:
-            builder = builder.add_extension(extension.encode(), b"")
-    return str(builder.sign(by).public_bytes().decode())
-
-
-class Service:
-    """`ports.Certifier` that keeps what it was asked for; `refuses` instead of answering."""
-
-    def __init__(self, refuses: HostError | None = None, **bent: Any) -> None:
-        self.wishes: list[SessionWish] = []
-        self._refuses, self._bent = refuses, bent
-
-    def certify(self, tunnel: TunnelId, wish: SessionWish) -> str:
-        self.wishes.append(wish)
-        if self._refuses:
-            raise self._refuses
-        return certificate(
-            ssh_key.parse_public(wish.public_key), **{"principal": wish.principal, "wish": wish, **self._bent}
-        )
 
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     made = make_world(trust=EXAMPLE)
-    made.signer = KeySigner(ADA, certificate=certificate(ADA.public_key()))
+    made.signer = KeySigner(ADA, certificate=certified(ADA))
     return made
 
 
@@ -78,8 +51,7 @@ def let_in(world: World) -> list[str]:
     return found.splitlines()
 
 
-def both(world: World, service: Service | None = None) -> tuple[Job, Job]:
-    world.certifier = service or Service()
+def both(world: World) -> tuple[Job, Job]:
     device, admin = world.turns.start(world.request), world.turns.start(world.answer)
     world.turns.run(device, admin)
     return device, admin
@@ -122,9 +94,9 @@ def test_the_certificate_is_for_this_session_by_the_devices_clock_and_lies_where
     ("signer", "code"),
     [
         (lambda: KeySigner(ADA), "signer.required"),
-        (lambda: KeySigner(ADA, certificate=certificate(ADA.public_key(), by=ADA)), "signer.unknown_ca"),
-        (lambda: KeySigner(ADA, certificate=certificate(ADA.public_key(), principal="root")), "signer.principal"),
-        (lambda: KeySigner(NEXT, certificate=certificate(ADA.public_key())), "signer.signature"),
+        (lambda: KeySigner(ADA, certificate=certified(ADA, by=ADA)), "signer.unknown_ca"),
+        (lambda: KeySigner(ADA, certificate=certified(ADA, principal="root")), "signer.principal"),
+        (lambda: KeySigner(NEXT, certificate=certified(ADA)), "signer.signature"),
     ],
 )
 def test_a_phisher_with_the_code_gets_no_prompt_at_all(
@@ -149,7 +121,7 @@ def test_digits_are_still_compared_when_they_are_typed(world: World) -> None:
 
 def test_another_name_of_the_principal_is_a_setting_of_the_device(make_world: Callable[..., World]) -> None:
     world = make_world(trust=Trust(EXAMPLE.organisations, principal="example-helpers"))
-    world.signer = KeySigner(ADA, certificate=certificate(ADA.public_key(), principal="example-helpers"))
+    world.signer = KeySigner(ADA, certificate=certified(ADA, principal="example-helpers"))
     world.owner_says("", "yes")
     device, _ = both(world)
     assert device.error is None
@@ -157,7 +129,6 @@ def test_another_name_of_the_principal_is_a_setting_of_the_device(make_world: Ca
 
 def test_a_device_without_organisation_still_pins_the_key(make_world: Callable[..., World]) -> None:
     world = make_world()
-    world.certifier = Service()
     world.connect()
     (wish,) = world.certifier.wishes
     (line,) = let_in(world)
@@ -166,21 +137,33 @@ def test_a_device_without_organisation_still_pins_the_key(make_world: Callable[.
 
 
 @pytest.mark.parametrize(
-    ("service", "code"),
+    ("bent", "code"),
     [
-        (Service(HostError("certificate.refused", "the token was not touched")), "certificate.refused"),
-        (Service(principal="st-00000000"), "certificate.principal"),
+        ({"refuses": HostError("certificate.refused", "the token was not touched")}, "certificate.refused"),
+        ({"principal": "st-00000000"}, "certificate.principal"),
     ],
 )
 def test_without_a_certificate_nobody_is_told_digits_and_all_is_taken_down(
-    world: World, service: Service, code: str
+    world: World, bent: dict[str, Any], code: str
 ) -> None:
     world.owner_says("", "yes")
-    device, admin = both(world, service)
+    world.certifier = FakeCertifier(AUTHORITY, **bent)
+    device, admin = both(world)
     assert failed(admin).code == code
     assert world.digits == ""
     assert device.error is not None
     clean_and_closed(world)
+
+
+def test_who_is_certified_but_cannot_have_sessions_certified_is_told_so(world: World) -> None:
+    world.owner_says("", "yes")
+    device = world.turns.start(world.request)
+    admin = world.turns.start(lambda: world.answer(certifier=None))
+    world.turns.run(device, admin)
+    assert admin.error is None
+    assert [note for note in world.notes.notes if "no session_certificate is set" in note]
+    world.stop_by_admin()
+    assert world.certifier.wishes == []
 
 
 def test_a_ticket_that_is_no_word_is_refused_before_anything_is_made(world: World) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core import ssh_key, wireguard_key
@@ -27,6 +29,7 @@ from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Wish
 from support_tunnel.flows.device.request_and_connect import Connected, request_and_connect
 from support_tunnel.flows.library import Library
+from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import START, ManualClock
 from support_tunnel.testing.fake_cloud import FakeCloud
 from support_tunnel.testing.fake_mailbox import FakePostOffice
@@ -53,6 +56,7 @@ def keys() -> Mapping[str, Any]:
     return {
         "signer": KeySigner.from_openssh(private),
         "public": public,
+        "authority": Ed25519PrivateKey.generate(),
         "host": ssh_key.new_keypair("server")[1],
         "wireguard": wireguard_key.new_keypair()[1],
     }
@@ -88,7 +92,7 @@ class World:
         self.policy = ConsentPolicy.parse({"allow": [rule]}) if policy else None
         self.trust = trust or Trust()
         self.signer: Signer = keys()["signer"]
-        self.certifier: Any = None
+        self.certifier = FakeCertifier(keys()["authority"])
         self.ticket = "T-7"
         self.code: Code | None = None
         self.digits = ""
@@ -128,7 +132,7 @@ class World:
             "library": self.library,
             "signer": lambda: self.signer,
             "owner": "ann@laptop",
-            "certifier": wrap("certifier", self.certifier) if self.certifier else None,
+            "certifier": wrap("certifier", self.certifier),
         }
         return AdminPorts(**{**given, **changes})
 
@@ -145,12 +149,14 @@ class World:
             hand_over=self._hand_over,
         )
 
-    def answer(self, wiring: FaultWiring | None = None, *, max_ttl: int | None = None, name: str = "admin") -> Answered:
+    def answer(
+        self, wiring: FaultWiring | None = None, *, max_ttl: int | None = None, name: str = "admin", **changes: Any
+    ) -> Answered:
         """`fab create-tunnel-server`, once there is a code."""
         self.turns.wait(lambda: self.code is not None, PATIENCE)
         assert self.code is not None
         return create_server(
-            self.admin_ports(wiring, name=name),
+            self.admin_ports(wiring, name=name, **changes),
             self.code,
             name="Ann",
             max_ttl=max_ttl,

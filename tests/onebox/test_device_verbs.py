@@ -81,6 +81,7 @@ BROKEN = {
         edited("sed", "-i", "$ a pre-up-script = /tmp/up", CONFIG),
         {"config": "fail"},
     ),
+    "a lost list of organisations": (edited("sed", "-i", "$ a org-ca = /nonexistent", CONFIG), {"config": "fail"}),
     "UDP blocked": (
         (
             "nft add table inet blocked; nft add chain inet blocked out '{ type filter hook output priority 0; }'\n"

@@ -20,6 +20,10 @@ def certify(ports: AdminPorts, session: AdminSession, reached: Reached) -> None:
     """Put the certificate into the vault, valid by the device's clock as M3 told it. Raises HostError `certificate.*`."""
     named = ports.vault.get(session.tunnel, IDENTITY)
     if ports.certifier is None or named is None:
+        if not session.answer.signer.startswith("ssh-ed25519 "):
+            ports.progress.note(
+                "You have a certificate, and no session_certificate is set: a device of your organisation will not let you log in."
+            )
         return
     ports.progress.step("Asking your organisation for a certificate for this session")
     wish = SessionWish(
