@@ -17,6 +17,8 @@ from support_tunnel.core.errors import UsageError
 
 __all__ = ["AdminSettings", "load_admin_settings", "load_with_origins"]
 
+OLD_TOKEN = "ADMIN_AUTH_TOKEN"  # noqa: S105 - a variable's name
+"""The original's variable of the admin's token; read where nothing says otherwise and the token's own file is not there."""
 INVENTORY = paths.REPOSITORY / "inventory" / "group_vars" / "all.yml"
 
 
@@ -76,6 +78,8 @@ def load_with_origins(environ: Mapping[str, str], **flags: str) -> tuple[AdminSe
     for origin, values, where in _layers(environ, flags):
         settings = _merged(settings, values, where)
         origins |= dict.fromkeys(values, origin)
+    if "token" not in origins and OLD_TOKEN in environ and not settings.path(settings.token.partition(":")[2]).exists():
+        return replace(settings, token=f"env:{OLD_TOKEN}"), origins | {"token": "environment"}
     return settings, origins
 
 

@@ -21,6 +21,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from support_tunnel.adapters.own_memory import close_own_memory
+from support_tunnel.cli.optional_id import OptionalIdTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
 __all__ = ["INTERRUPTED", "boundary", "verb"]
@@ -39,8 +40,12 @@ def verb(
     aliases: tuple[str, ...] = (),
     iterable: tuple[str, ...] = (),
     name: str = "",
+    optional_id: bool = False,
 ) -> Callable[[Callable[..., None]], Task[Any]]:
-    """Make a task of a function: no accidental positional arguments, errors translated, signals orderly."""
+    """Make a task of a function: no accidental positional arguments, errors translated, signals orderly.
+
+    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out.
+    """
 
     def wrap(function: Callable[..., None]) -> Task[Any]:
         return task(
@@ -49,6 +54,7 @@ def verb(
             positional=list(positional),
             aliases=aliases,
             iterable=list(iterable),
+            klass=OptionalIdTask if optional_id else Task,
         )(boundary(function))
 
     return wrap

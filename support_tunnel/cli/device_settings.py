@@ -23,13 +23,13 @@ from support_tunnel.core.secret import Secret
 
 __all__ = ["DeviceSettings", "load_device_settings", "load_policy"]
 
-_TOLD = ("api", "api-fingerprint", "name", "proxy", "proxy-password-file")
+_TOLD = ("api", "api-fingerprint", "name", "proxy", "proxy-password-file", "debug")
 """Keys that the environment may override."""
 _SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
 """Keys of the file alone: the keeper, which ends a session, is no child of the shell that began it."""
 _TRUST = ("org-ca", "org-principal", "revoked")
 """Whom the device lets ask: of the file alone, because a variable of the caller's could otherwise turn mode B into mode A."""
-_KEYS = (*_TOLD, "debug", *_TRUST, *_SCRIPTS)
+_KEYS = (*_TOLD, *_TRUST, *_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def status(c: Context, json: bool = False) -> None:
         sys.stderr.write("End it at any moment: inv stop\n")
 
 
-@verb(flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
+@verb(optional_id=True, flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
 def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     """End every session and request on this device at once. Works offline."""
     from support_tunnel.cli.wiring_device import ending_ports

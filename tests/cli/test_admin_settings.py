@@ -73,6 +73,20 @@ def test_a_secret_given_as_a_value_is_refused_and_not_repeated() -> None:
     assert value not in refused.value.message + refused.value.next_step
 
 
+def test_the_originals_token_variable_is_the_last_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    old = {"ADMIN_AUTH_TOKEN": os.urandom(8).hex()}
+    assert load(tmp_path, "", old).token == "env:ADMIN_AUTH_TOKEN"
+    assert load(tmp_path, "support_tunnel:\n  token: cmd:pass it\n", old).token == "cmd:pass it"
+    assert load(tmp_path, "", {**old, "SUPPORT_TUNNEL_TOKEN": "env:OTHER"}).token == "env:OTHER"
+    file = tmp_path / ".config" / "support_tunnel" / "token"
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    assert load(tmp_path, "", old).token.startswith("file:")
+
+
 @pytest.mark.parametrize("source", ["file:/nonexistent/token", "env:NOT_SET"])
 def test_a_source_that_is_not_there_is_named(source: str) -> None:
     with pytest.raises(UsageError, match="the API token") as refused:

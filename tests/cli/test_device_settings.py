@@ -66,6 +66,7 @@ def test_the_owners_scripts_and_debug_are_read(config: Path) -> None:
     text = "[device]\napi = a\ndebug = yes\npre-up-script = /opt/up --id {id} '{user} x'\npost-down-script=/opt/down\n"
     settings = load_device_settings({"SUPPORT_TUNNEL_PRE_UP_SCRIPT": "/opt/other"}, config=write(config, text))
     assert settings.debug
+    assert not load_device_settings({"SUPPORT_TUNNEL_DEBUG": "no"}, config=config).debug
     assert {moment: command.words for moment, command in settings.hooks.items()} == {
         "pre-up": ("/opt/up", "--id", "{id}", "{user} x"),
         "post-down": ("/opt/down",),
