@@ -6,20 +6,19 @@ swapped out, and overwriting removes the bytes of the file, not copies the kerne
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from support_tunnel.adapters.memory_folder import how_to_have_one, lies_in_memory
 from support_tunnel.adapters.private_files import PrivateFolder
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
 from support_tunnel.core.secret import Secret
 
-__all__ = ["TmpfsVault", "default_vault_folder", "in_memory"]
+__all__ = ["TmpfsVault"]
 
-MEMORY_BACKED = frozenset({"tmpfs", "ramfs"})
 LOCK = ".lock"
 TUNNEL = re.compile(r"[0-9a-f]{32}")
 ATTEMPTS = 100
@@ -91,11 +90,11 @@ class TmpfsVault:
         self._check_medium()
 
     def _check_medium(self) -> None:
-        if not _lies_in_memory(self._root.path):
+        if not lies_in_memory(self._root.path):
             raise UsageError(
                 "vault.disk",
                 f"{self._root.path} is on a disk, and session secrets may lie in memory only",
-                next_step="Log in so that XDG_RUNTIME_DIR is set, or name a folder on a tmpfs.",
+                next_step=how_to_have_one(),
             )
 
     def _folder(self, tunnel: TunnelId) -> PrivateFolder:
@@ -110,37 +109,7 @@ def _busy(tunnel: TunnelId) -> WrongState:
     )
 
 
-def default_vault_folder(environment: Mapping[str, str]) -> Path:
-    """Return the user's runtime folder; for root /run; /dev/shm where those are missing or on a disk (containers)."""
-    candidates = []
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        candidates.append(Path(runtime) / "support_tunnel")
-    if os.geteuid() == 0:
-        candidates.append(Path("/run/support_tunnel_admin"))
-    candidates.append(Path(f"/dev/shm/support_tunnel_{os.geteuid()}"))  # noqa: S108 - only a 0700 folder of ours passes
-    return next((folder for folder in candidates if in_memory(folder.parent)), candidates[0])
-
-
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"not a name for a vault entry: {name!r}")
     return name
-
-
-def in_memory(folder: Path) -> bool:
-    """Tell whether `folder` is there and lies on tmpfs."""
-    try:
-        return _lies_in_memory(folder)
-    except FileNotFoundError:
-        return False
-
-
-def _lies_in_memory(folder: Path) -> bool:
-    """By device number in mountinfo (proc(5)): Python's statvfs has no type."""
-    device = folder.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        mount, _, source = line.partition(" - ")
-        if mount.split()[2] == wanted:
-            return source.split()[0] in MEMORY_BACKED
-    return False

@@ -41,7 +41,7 @@ def examine() -> Iterator[Check]:
         return
     yield Check("config", "ok", "the settings are whole")
     yield from _keys(settings, ports)
-    yield judge_vault(str(_vault(settings)), in_memory=_lies_in_memory(_vault(settings)))
+    yield _memory(_vault(settings))
     yield from _api(settings, ports)
     yield judge_root(settings.clouds, uid=os.geteuid())
     yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
@@ -78,15 +78,16 @@ def _secret_file(path: Path) -> SecretFile:
 
 
 def _vault(settings: AdminSettings) -> Path:
-    from support_tunnel.adapters.vault_tmpfs import default_vault_folder
+    from support_tunnel.adapters.memory_folder import user_folder
 
-    return settings.path(settings.runtime) if settings.runtime else default_vault_folder(os.environ)
+    return settings.path(settings.runtime) if settings.runtime else user_folder(os.environ)
 
 
-def _lies_in_memory(folder: Path) -> bool:
-    from support_tunnel.adapters.vault_tmpfs import in_memory
+def _memory(folder: Path) -> Check:
+    from support_tunnel.adapters.memory_folder import how_to_have_one, in_memory
 
-    return in_memory(next(there for there in (folder, *folder.parents) if there.exists()))
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return judge_vault(str(folder), in_memory=in_memory(there), fix=how_to_have_one())
 
 
 def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:

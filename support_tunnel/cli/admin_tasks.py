@@ -56,6 +56,7 @@ def create_tunnel_server(
     json: bool = False,
 ) -> None:
     """Answer an owner's code: launch a server for this one tunnel, and connect once the owner has said yes."""
+    from support_tunnel.adapters.local_cloud import require_linux
     from support_tunnel.adapters.terminal import TerminalPrompt
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.code_entry import owners_code
@@ -76,6 +77,8 @@ def create_tunnel_server(
         raise UsageError("usage.range", "--minutes is a positive number")
     accepted = AcceptedRisks(classical=allow_classical, skew=allow_skew)
     ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
+    if ports.cloud == "local":
+        require_linux()  # before the request is answered: one that is broken off costs the owner a new code
 
     try:
         answered = create_server(

@@ -35,12 +35,13 @@ def admin_ports(
     from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
     from support_tunnel.adapters.door_ssh import SshDoor
     from support_tunnel.adapters.ledger_disk import DiskLedger
+    from support_tunnel.adapters.memory_folder import user_folder
     from support_tunnel.adapters.progress import progress_for
     from support_tunnel.adapters.ssh_server import SshConnector
-    from support_tunnel.adapters.vault_tmpfs import TmpfsVault, default_vault_folder
+    from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 
     clock = SystemClock()
-    runtime = settings.path(settings.runtime) if settings.runtime else default_vault_folder(os.environ)
+    runtime = settings.path(settings.runtime) if settings.runtime else user_folder(os.environ)
     vault = TmpfsVault(runtime)
 
     @functools.cache

@@ -47,12 +47,10 @@ def judge_private_file(name: str, file: SecretFile, *, absent: str) -> Check:
     return Check(name, "ok", f"only you can read {file.path}")
 
 
-def judge_vault(folder: str, *, in_memory: bool) -> Check:
+def judge_vault(folder: str, *, in_memory: bool, fix: str = "Set `runtime` to a folder on a tmpfs.") -> Check:
     if in_memory:
         return Check("vault", "ok", f"session keys stay in memory ({folder})")
-    return Check(
-        "vault", "fail", f"session keys would be written to a disk ({folder})", "Set `runtime` to a folder on a tmpfs."
-    )
+    return Check("vault", "fail", f"session keys would be written to a disk ({folder})", fix)
 
 
 def judge_root(clouds: Iterable[str], *, uid: int) -> Check:

@@ -14,7 +14,8 @@ import pytest
 
 import support_tunnel
 from support_tunnel.adapters import processes
-from support_tunnel.adapters.vault_tmpfs import TmpfsVault, default_vault_folder
+from support_tunnel.adapters.memory_folder import user_folder
+from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Vault
@@ -114,11 +115,11 @@ def test_a_folder_others_may_read_is_refused(memory: Path) -> None:
 
 
 def test_the_folder_is_the_users_runtime_folder_when_that_is_in_memory(memory: Path) -> None:
-    assert default_vault_folder({"XDG_RUNTIME_DIR": str(memory)}) == memory / "support_tunnel"
+    assert user_folder({"XDG_RUNTIME_DIR": str(memory)}) == memory / "support_tunnel"
 
 
 def test_without_one_it_still_lies_in_memory() -> None:
-    folder = default_vault_folder({"XDG_RUNTIME_DIR": "/nowhere"})
+    folder = user_folder({"XDG_RUNTIME_DIR": "/nowhere"})
     in_shm = Path("/dev/shm") / f"support_tunnel_{os.geteuid()}"  # noqa: S108 - expected, not written
     assert folder in {Path("/run/support_tunnel_admin"), in_shm}
 

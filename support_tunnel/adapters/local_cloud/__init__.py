@@ -6,11 +6,26 @@ Nothing here may know what a tunnel is.
 
 from __future__ import annotations
 
-__all__ = ["register"]
+import sys
+
+from support_tunnel.core.errors import UsageError
+
+__all__ = ["register", "require_linux"]
+
+
+def require_linux() -> None:
+    """Raises UsageError `cloud.linux-only`; nothing of the local cloud may be imported before."""
+    if sys.platform != "linux":
+        raise UsageError(
+            "cloud.linux-only",
+            "the local cloud boots Debian hosts under this machine's kernel, so it works on Linux only",
+            next_step="Name another cloud in the inventory, or do this on a Linux machine.",
+        )
 
 
 def register() -> None:
-    """Make `get_driver("local")` work in this process; again is fine. Imports no driver yet."""
+    """Make `get_driver("local")` work in this process; again is fine. Imports no driver yet. Raises as `require_linux`."""
+    require_linux()
     from libcloud.compute.providers import DRIVERS, set_driver
 
     if "local" not in DRIVERS:

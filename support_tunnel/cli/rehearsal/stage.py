@@ -50,6 +50,9 @@ def stage(progress: Progress, *, consent: bool = True) -> Iterator[Stage]:
 
     Without `consent` the device has no policy that lets the admin in, and asks whoever is at its terminal.
     """
+    from support_tunnel.adapters.local_cloud import require_linux
+
+    require_linux()
     remove_dead()
     folder = _home() / f"{_PREFIX}{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
@@ -73,9 +76,9 @@ def remove_dead() -> list[str]:
 
 def _home() -> Path:
     """In memory: keys of both sides lie in there."""
-    from support_tunnel.adapters.vault_tmpfs import default_vault_folder
+    from support_tunnel.adapters.memory_folder import user_folder
 
-    return default_vault_folder(os.environ).parent
+    return user_folder(os.environ).parent
 
 
 @contextmanager
