@@ -183,7 +183,7 @@ def test_on_a_mac_keys_lie_on_a_ram_disk(mac: Path) -> None:
     TmpfsVault(mac / "vault").put(TunnelId("ab" * 16), "prk2", Secret(b"x"))
 
 
-@pytest.mark.parametrize("says", ["", "no plist", RAM.replace("ram://16384", "/tmp/x.dmg")])
+@pytest.mark.parametrize("says", ["", "no plist", RAM.replace("ram://16384", "/x.dmg")])
 def test_what_hdiutil_does_not_call_memory_is_none(mac: Path, says: str) -> None:
     (mac.parent / "hdiutil").write_text(f"#!/bin/sh\necho {shlex.quote(says.format(mount=mac))}\n")
     assert not memory_folder.in_memory(mac)
