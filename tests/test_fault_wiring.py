@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 import support_tunnel
 from support_tunnel.adapters import processes
+from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Completed, LedgerEntry
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.waiting import wait_for
 from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging, raising
 from support_tunnel.testing.people import RecordedProgress
@@ -116,12 +121,29 @@ def test_the_shell_that_a_connector_returns_is_a_port_too() -> None:
 
 
 TASKS = """
+import os, signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from invoke import Exit, task
 from support_tunnel.adapters.ledger_disk import DiskLedger
+from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.ports import LedgerEntry
+
+@verb()
+def tidy(context, folder, twice=False):
+    '''Write, and take it back however it ends; `twice`: the window hangs up again, and a service manager follows.'''
+    ledger = wrapped("ledger", DiskLedger(Path(folder)))
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    try:
+        ledger.write(LedgerEntry("ab" * 16, "local", "intended", now, now + timedelta(hours=1)))
+        ledger.write(LedgerEntry("ab" * 16, "local", "launched", now, now + timedelta(hours=1)))
+    finally:
+        print("taking it back", flush=True)
+        for number in (signal.SIGHUP, signal.SIGTERM) if twice else ():
+            os.kill(os.getpid(), number)
+        ledger.remove("ab" * 16)
+        print("taken back", flush=True)
 
 @task
 def write(context, folder):
@@ -133,13 +155,20 @@ def write(context, folder):
 """
 
 
-def killed(folder: Path, program: str, number: int, side: str) -> tuple[Completed, list[str], str]:
-    """Run the task above; return how it ended, which calls it made, and the stage its ledger is at."""
-    root = str(Path(support_tunnel.__path__[0]).parent)
+ROOT = str(Path(support_tunnel.__path__[0]).parent)
+
+
+def words(folder: Path, program: str, task: str, number: int, side: str, deed: str) -> list[str]:
+    """The command line that strikes one of the tasks above."""
     (folder / f"{'fabfile' if program == 'fab' else 'tasks'}.py").write_text(TASKS)
-    words = [str(number), side, "--calls", str(folder / "calls"), "--", program, "write", "--folder", str(folder / "l")]
-    in_folder = ["env", "-C", str(folder), sys.executable, "-m", "support_tunnel.testing.killed_at"]
-    ended = processes.run([*in_folder, *words], env={"PYTHONPATH": root}, accept=None)
+    struck = [str(number), side, "--deed", deed, "--calls", str(folder / "calls"), "--", program, task]
+    return [sys.executable, "-m", "support_tunnel.testing.killed_at", *struck, "--folder", str(folder / "l")]
+
+
+def killed(folder: Path, program: str, number: int, side: str) -> tuple[Completed, list[str], str]:
+    """Run the task `write`; return how it ended, which calls it made, and the stage its ledger is at."""
+    in_folder = ["env", "-C", str(folder), *words(folder, program, "write", number, side, "kill")]
+    ended = processes.run(in_folder, env={"PYTHONPATH": ROOT}, accept=None)
     entry = DiskLedger(folder / "l").read(TUNNEL)
     return ended, (folder / "calls").read_text().splitlines(), entry.stage if entry else "none"
 
@@ -167,3 +196,53 @@ def test_a_run_in_which_nobody_is_killed_keeps_its_own_status(tmp_path: Path, pr
     ended, calls, found = killed(tmp_path, program, number, "before")
     assert ended.status == 5, ended
     assert (calls, found) == (["ledger.write"] * 3, "answered")
+
+
+ENDED = {
+    "fail": (6, "Error (fault.struck): a test broke this call.\n"),
+    "interrupt": (130, "Interrupted.\n"),
+    "terminate": (130, "Interrupted.\n"),
+    "hangup": (130, "Interrupted.\n"),
+}
+
+
+@pytest.mark.parametrize("deed", ENDED)
+@pytest.mark.parametrize(("number", "side"), [(1, "before"), (1, "after"), (2, "before"), (2, "after")])
+def test_a_verb_that_is_broken_off_takes_back_what_it_did_and_says_so(
+    tmp_path: Path, deed: str, number: int, side: Side
+) -> None:
+    in_folder = ["env", "-C", str(tmp_path), *words(tmp_path, "fab", "tidy", number, side, deed)]
+    ended = processes.run(in_folder, env={"PYTHONPATH": ROOT}, accept=None)
+    assert (ended.status, ended.stderr, ended.stdout) == (*ENDED[deed], "taking it back\ntaken back\n")
+    assert DiskLedger(tmp_path / "l").entries() == []
+
+
+@pytest.mark.parametrize("deed", ["terminate", "hangup"])
+def test_a_second_signal_does_not_break_the_clean_up_off(tmp_path: Path, deed: str) -> None:
+    in_folder = ["env", "-C", str(tmp_path), *words(tmp_path, "fab", "tidy", 1, "after", deed), "--twice"]
+    ended = processes.run(in_folder, env={"PYTHONPATH": ROOT}, accept=None)
+    assert (ended.status, ended.stdout) == (130, "taking it back\ntaken back\n")
+    assert DiskLedger(tmp_path / "l").entries() == []
+
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_verb_that_hangs_is_broken_off_from_outside(tmp_path: Path, number: signal.Signals) -> None:
+    command = words(tmp_path, "fab", "tidy", 2, "before", "hang")
+    with subprocess.Popen(command, cwd=tmp_path, env=processes.environment({"PYTHONPATH": ROOT}), stderr=PIPE) as tool:
+        wait_for(
+            lambda: True if calls_of(tmp_path) == ["ledger.write"] * 2 else None,
+            what="the hang",
+            seconds=60,
+            clock=SystemClock(),
+        )
+        tool.send_signal(number)
+        _, said = tool.communicate(timeout=60)
+    assert (tool.returncode, said) == (130, b"Interrupted.\n")
+    assert DiskLedger(tmp_path / "l").entries() == []
+
+
+def calls_of(folder: Path) -> list[str]:
+    return (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from support_tunnel.core.ports import Clock
 
-__all__ = ["UNCOUNTED", "Fault", "FaultWiring", "Side", "hanging", "killing", "raising"]
+__all__ = ["UNCOUNTED", "Fault", "FaultWiring", "Side", "hanging", "killing", "raising", "signalling"]
 
 Side = Literal["before", "after"]
 P = TypeVar("P")
@@ -59,7 +59,12 @@ def hanging(clock: Clock, seconds: float) -> Callable[[], None]:
 
 def killing() -> Callable[[], None]:
     """A call during which the process is killed: no handler runs, nothing is flushed."""
-    return lambda: os.kill(os.getpid(), signal.SIGKILL)
+    return signalling(signal.SIGKILL)
+
+
+def signalling(number: signal.Signals) -> Callable[[], None]:
+    """A call during which the process gets this signal: Ctrl-C, a service manager's stop, a closed window."""
+    return lambda: os.kill(os.getpid(), number)
 
 
 class FaultWiring:

@@ -1,4 +1,5 @@
 """Fail at every step in turn: each port call of each verb, before and after its effect, once and for good. Nothing may stay.
+Or hang at it, for longer than anything here lasts, and then go on or fail.
 
 The calls are counted in an undisturbed run; a call at which nobody failed makes the test fail. "For good" is what `kill -9`
 looks like from outside: nothing that the verb does about it has an effect. tests/onebox/test_killed.py does it with real ones.
@@ -12,10 +13,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from support_tunnel.core.errors import CloudError, ConsentRefused, HostError, UsageError, WrongState
+from support_tunnel.core.errors import (
+    CloudError,
+    ConsentRefused,
+    HostError,
+    SupportTunnelError,
+    UsageError,
+    WrongState,
+)
 from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.library import Library
-from support_tunnel.testing.faults import Fault, FaultWiring, Side, raising
+from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging
 from tests.flows.turns import Job, Killed
 from tests.flows.world import World
 
@@ -97,6 +105,16 @@ def ended(world: World, wiring: FaultWiring) -> None:
         end_session(ports, world.tunnel)
 
 
+def kept(world: World, wiring: FaultWiring) -> Job:
+    """The keeper of a session of a minute, in the place of the one that the world starts by itself."""
+    world.turns.run(world.turns.start(world.request), world.turns.start(lambda: world.answer(max_ttl=60)))
+    world.turns.kill(world.keepers.pop(world.tunnel[:8]))
+    keeper = world.turns.start(lambda: world.keeps(world.tunnel, wiring))
+    world.keepers[world.tunnel[:8]] = keeper
+    world.turns.run(keeper)
+    return keeper
+
+
 def everybody_cleans_up(world: World) -> None:
     """What the two people run after trouble, and what happens by itself in the hours after."""
     for _ in range(2):  # the second time for a tool that connects while the first time is under way
@@ -116,23 +134,43 @@ VERBS = {
     ),
     "end_session": Verb(connected, lambda world, wiring: job(world, lambda: ended(world, wiring)), everybody_cleans_up),
     "sweep": Verb(half_done, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up),
+    "keep": Verb(lambda world: None, kept, everybody_cleans_up),
     "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
 }
 
-KINDS = ("error", "ctrl-c", "killed")
+KINDS = ("error", "ctrl-c", "killed", "hung")
+LONG = 7200.0
+"""Seconds; more than a tunnel, its server's margin and everybody's patience together."""
 
 
-def errors(kind: str, call: str) -> tuple[BaseException, ...]:
+def errors(kind: str, call: str) -> tuple[BaseException | None, ...]:
+    """What a call raises; None: it does what it does."""
     port = call.partition(".")[0]
     assert port in MAY_RAISE, f"nobody said how {port} fails"
-    return {"error": MAY_RAISE[port], "ctrl-c": (KeyboardInterrupt(),), "killed": (Killed(),)}[kind]
+    first, *_ = MAY_RAISE[port]
+    return {
+        "error": MAY_RAISE[port],
+        "ctrl-c": (KeyboardInterrupt(),),
+        "killed": (Killed(),),
+        "hung": (None, first),
+    }[kind]
 
 
-def faults(kind: str, calls: list[str]) -> Iterator[tuple[int, Side, BaseException]]:
+def faults(kind: str, calls: list[str]) -> Iterator[tuple[int, Side, BaseException | None]]:
     for number, call in enumerate(calls, start=1):
         for error in errors(kind, call):
             yield number, "before", error
             yield number, "after", error
+
+
+def deed(world: World, kind: str, error: BaseException | None) -> Callable[[], None]:
+    def strike() -> None:
+        if kind == "hung":
+            hanging(world.clock, LONG)()
+        if error is not None:
+            raise error
+
+    return strike
 
 
 @pytest.mark.parametrize("policy", [False, True], ids=["owner", "policy"])
@@ -159,12 +197,14 @@ def test_nothing_stays_wherever_it_fails(
         world = make_world(library=library)
         world.owner_agrees()
         verb.prepare(world)
-        wiring = FaultWiring(Fault(number, side, raising(error), lasting=kind == "killed"))
+        wiring = FaultWiring(Fault(number, side, deed(world, kind, error), lasting=kind == "killed"))
         done = verb.run(world, wiring)
         where = f"{side} call {number}, {calls[number - 1]}, {error!r}"
         assert wiring.struck, f"nobody failed {where}"
         failed_at.add(number)
-        if kind != "error" and done.error is not error:
+        if kind in ("ctrl-c", "killed") and done.error is not error:
+            left.append(f"{where}: ended as {done.error!r}")
+        if kind == "hung" and not isinstance(done.error, SupportTunnelError | OSError | None):
             left.append(f"{where}: ended as {done.error!r}")
         verb.again(world)
         left += [f"{where}: {thing}" for thing in world.left()]
@@ -194,5 +234,6 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},
         "sweep": {"cloud", "ledger", "mailbox", "vault"},
+        "keep": {"journal", "mailbox", "vault"},
         "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
     }

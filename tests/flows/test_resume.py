@@ -17,7 +17,7 @@ from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.admin.resume import resume
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, raising
-from tests.flows.test_faults import KINDS, everybody_cleans_up, faults, job
+from tests.flows.test_faults import KINDS, deed, everybody_cleans_up, faults, job
 from tests.flows.turns import Job, Killed
 from tests.flows.world import World
 
@@ -101,7 +101,7 @@ def test_nothing_stays_wherever_the_resume_fails(make_world: WorldMaker, library
     for number, side, error in faults(kind, wiring.calls):
         world = make_world(library=library)
         answered_and_killed(world)
-        struck = FaultWiring(Fault(number, side, raising(error), lasting=kind == "killed"))
+        struck = FaultWiring(Fault(number, side, deed(world, kind, error), lasting=kind == "killed"))
         world.turns.run(resumed(world, struck))
         where = f"{side} call {number}, {wiring.calls[number - 1]}, {error!r}"
         assert struck.struck, f"nobody failed {where}"

@@ -171,6 +171,14 @@ class World:
     def stop_by_owner(self, wiring: FaultWiring | None = None) -> None:
         stop_session(self.device_ports(wiring), self.tunnel, "the owner ended it")
 
+    def keeps(self, tunnel: TunnelId, wiring: FaultWiring | None = None) -> None:
+        """The keeper's process; however it ends, systemd sees it."""
+        ports = self.device_ports(wiring)
+        try:
+            note_reason(ports, tunnel, keep(ports, tunnel))
+        finally:
+            self.device.keeper_dies(tunnel[:8])
+
     def sweep(self, wiring: FaultWiring | None = None, **flags: bool) -> Swept:
         return sweep(self.admin_ports(wiring), **flags)
 
@@ -243,12 +251,7 @@ class World:
         self.digits = digits
 
     def _keeper_starts(self, tunnel: TunnelId) -> None:
-        def watch() -> None:
-            ports = self.device_ports()
-            note_reason(ports, tunnel, keep(ports, tunnel))
-            self.device.keeper_dies(tunnel[:8])
-
-        self.keepers[tunnel[:8]] = self.turns.start(watch)
+        self.keepers[tunnel[:8]] = self.turns.start(lambda: self.keeps(tunnel))
 
     def _keeper_ends(self, short: str) -> None:
         """The keeper's process is gone; ExecStopPost is another one, which nobody kills here."""
