@@ -14,10 +14,14 @@ from support_tunnel.core.errors import CloudError, SupportTunnelError
 
 __all__ = ["Kind", "as_cloud_error", "classify"]
 
-Kind = Literal["auth", "gone", "rate", "retry", "bad-request", "unknown"]
+Kind = Literal["auth", "gone", "rate", "retry", "quota", "bad-request", "unknown"]
 
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
+    (
+        r"(?i)quota|(instance|vcpu|server|droplet)s?[ _-]?limit|limit[ _-]?exceeded|exceeds? (the|your) .{0,40}limit",
+        "quota",
+    ),
     (r"InvalidInstanceID\.NotFound", "gone"),
     (r"AuthFailure|UnauthorizedOperation|ExpiredToken|RequestExpired", "auth"),
 )
@@ -27,6 +31,10 @@ _WORDS: dict[Kind, tuple[str, str]] = {
     "gone": ("does not know that server", ""),
     "rate": ("asks us to slow down", "Wait a minute, then run the same command again."),
     "retry": ("did not answer properly", "Run the same command again; `fab sweep` removes what may have been left."),
+    "quota": (
+        "has no room for another server of this account",
+        "Raise its quota in the cloud's own console or end servers there, or name another cloud in the inventory.",
+    ),
     "bad-request": ("refused the request", "Check size, image and region of this cloud in the inventory."),
     "unknown": ("failed", "Look at the cloud's own console; `fab sweep` removes what carries our tags."),
 }

@@ -1,6 +1,7 @@
 """Servers from any cloud that libcloud drives and `cloud_table.py` has a row for.
 
-Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone.
+Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone. What passes by
+itself (busy, slow, briefly broken) is tried again after growing pauses of no fixed length, so that many tools do not come back at once.
 
 Drivers raise whatever their libraries do (`requests`, XML parsers, bare `TypeError`), so `Exception` is caught at each call of one;
 nothing is swallowed: `cloud_failure` gives it one of our types and it is raised again, or an answer of the cloud replaces it.
@@ -28,6 +29,9 @@ _OURS = "st-tunnel"
 _ATTEMPT = "st-attempt"
 """Tag with a random value for each create: tells the server of a lost answer from one of an earlier attempt."""
 _PATIENCE_FOR_DESTROY = 180.0
+_PASSES = ("rate", "retry")
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between the tries of one call, each stretched or shortened by up to half."""
 
 
 class LibcloudCloud:
@@ -42,19 +46,27 @@ class LibcloudCloud:
         self._drivers = threading.local()
 
     def create(self, spec: ServerSpec) -> Server:
-        """Launch. When the answer is lost the server is looked for, and adopted if it was made."""
+        """Launch. When the answer is lost the server is looked for, and adopted if it was made, before there is another try."""
         driver = self._driver()
         spec = replace(spec, tags={**spec.tags, _ATTEMPT: secrets.token_hex(8)})
         arguments = self._asked(lambda: self.row.arguments(driver, spec))
-        try:
-            return self._server(driver.create_node(name=spec.name, **arguments))
-        except Exception as error:
-            failure = as_cloud_error(self.row.name, error)
-            if failure is not error and classify(error) in ("retry", "unknown"):
+        for pause in (*_PAUSES, None):
+            try:
+                made = self._server(driver.create_node(name=spec.name, **arguments))
+            except Exception as error:
+                failure, kind = as_cloud_error(self.row.name, error), classify(error)
+                if failure is error or kind not in (*_PASSES, "unknown"):
+                    raise failure from error
                 adopted = self._adopt(spec)
                 if adopted is not None:
                     return adopted
-            raise failure from error
+                if kind == "unknown" or pause is None:
+                    raise failure from error
+                self._pause(pause)
+            else:
+                # One of a try before, that the list did not show yet when it was looked for.
+                return made if pause == _PAUSES[0] else self._adopt(spec) or made
+        raise AssertionError("the last try returns or raises")
 
     def servers(self) -> Sequence[Server]:
         return [server for server in map(self._server, self._listed()) if _OURS in server.tags]
@@ -69,11 +81,16 @@ class LibcloudCloud:
                 "cloud.foreign", f"server {server_id} does not carry our tag, so it is not ours to destroy"
             )
         try:
-            self._driver().destroy_node(node)
+            self._patiently(lambda: self._driver().destroy_node(node))
         except Exception as error:
             # Somebody else may have been quicker; the list below has the last word, as it has over "True".
             if classify(error) != "gone":
-                raise as_cloud_error(self.row.name, error) from error
+                failure = as_cloud_error(self.row.name, error)
+                raise CloudError(
+                    failure.code,
+                    f"{failure.message}; server {server_id} is still there",
+                    next_step=f"Run `fab sweep`, or end server {server_id} in the cloud's own console.",
+                ) from error
         try:
             wait_for(
                 lambda: True if self._find(server_id) is None else None,
@@ -86,7 +103,7 @@ class LibcloudCloud:
             raise CloudError(
                 "cloud.still-there",
                 f"the cloud {self.row.name} still lists server {server_id}",
-                next_step="Look at the cloud's own console, then run `fab sweep`.",
+                next_step=f"Run `fab sweep`, or end server {server_id} in the cloud's own console.",
             ) from error
 
     def _adopt(self, spec: ServerSpec) -> Server | None:
@@ -101,7 +118,7 @@ class LibcloudCloud:
 
     def _listed(self) -> list[Any]:
         driver = self._driver()
-        nodes = self._asked(driver.list_nodes)
+        nodes = self._asked(lambda: self._patiently(driver.list_nodes))
         if not nodes and not self._asked(lambda: self.row.genuine(driver)):
             raise CloudError(
                 "cloud.odd-answer",
@@ -118,6 +135,20 @@ class LibcloudCloud:
             running=str(node.state) == "running",
             tags=dict(self.row.tags(node)),
         )
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Do what may be done twice, again while what keeps it from being done passes by itself."""
+        for pause in _PAUSES:
+            try:
+                return call()
+            except Exception as error:
+                if classify(error) not in _PASSES:
+                    raise
+            self._pause(pause)
+        return call()
+
+    def _pause(self, seconds: float) -> None:
+        self._clock.pause(seconds * (0.5 + secrets.randbelow(1001) / 1000))
 
     def _asked(self, question: Callable[[], T]) -> T:
         try:

@@ -1,4 +1,5 @@
-"""Kill one of the two real tools at one port call, let people clean up as they would, and say what is left.
+"""Kill one of the two real tools at one port call, or break it off in another way; let people clean up as they would, and
+say what is left.
 
 Nothing is judged here: a kill notes what it found, so that one that leaves something does not hide the next one.
 """
@@ -8,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
@@ -38,18 +42,32 @@ ANSWER = ("create-tunnel-server", "--json", "-p")
 CALLS_ON_DEVICE = "/dev/shm/calls"  # noqa: S108 - in a node of this test, whose memory nobody compares
 HERE = ("env", "-C", str(paths.REPOSITORY), "PYTHONDONTWRITEBYTECODE=1")
 MARK = "--- "
+KILLED_AT = "support_tunnel.testing.killed_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """`number` 0 kills nobody; `side` is of the call's effect."""
+    """`number` 0 kills nobody; `side` is of the call's effect; `deed` as `testing.killed_at` has them."""
 
     number: int = 0
     side: str = "before"
+    deed: str = "kill"
 
     def words(self, calls: str, program: str, *words: str) -> list[str]:
-        killed_at = ("-m", "support_tunnel.testing.killed_at", str(self.number), self.side, "--calls", calls)
+        killed_at = ("-m", KILLED_AT, str(self.number), self.side, "--deed", self.deed, "--calls", calls)
         return [sys.executable, *killed_at, "--", program, *words]
+
+    @property
+    def status(self) -> int:
+        """What the tool ends with. One that hangs is ended by Ctrl-C."""
+        if not self.number:
+            return 0
+        return {"kill": -9, "fail": 6}.get(self.deed, 130)
+
+    @property
+    def orderly(self) -> bool:
+        """Whether the tool has the time to put back what it did."""
+        return bool(self.number) and self.deed != "kill"
 
 
 @dataclass(slots=True)
@@ -76,9 +94,16 @@ class Killing:
         calls.unlink(missing_ok=True)
         owner, code = self._waiting or self._asked()
         words = [*self.people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-")]
-        ran = processes.run(words, stdin=code.text().reveal().encode(), timeout=PATIENCE, accept=None)
-        if ran.status != (-9 if kill.number else 0):
-            self._note(kill, f"fab ended with {ran.status}: {ran.stderr.strip()[-300:]}")
+        with subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=processes.environment()) as tool:
+            assert tool.stdin is not None
+            tool.stdin.write(code.text().reveal().encode())
+            tool.stdin.flush()
+            if kill.deed == "hang":
+                self._waits_at(kill, lambda: calls.read_text() if calls.exists() else "")
+                tool.send_signal(signal.SIGINT)
+            _, said = tool.communicate(timeout=PATIENCE)
+        if tool.returncode != kill.status:
+            self._note(kill, f"fab ended with {tool.returncode}: {said.decode().strip()[-300:]}")
         self._sweep_and_stop(code.tunnel, kill)
         if self._is_open(code.tunnel):
             # Killed before it did anything that the owner could notice: they wait on, for the next one.
@@ -102,8 +127,13 @@ class Killing:
                 code = Code.parse(json.loads(said)["preshared_key"])
                 tunnel = code.tunnel
                 with self._answering(code) as admin:
+                    if kill.deed == "hang":
+                        self._waits_at(kill, lambda: self.people.device(f"cat {CALLS_ON_DEVICE} || true"))
+                        self.people.device(shlex.join(["pkill", "-INT", "-f", KILLED_AT]))
                     self._dies(owner, kill)
-                    self._done(self.people.inv("gc"), kill)
+                    cleaned = self._done(self.people.inv("gc"), kill)
+                    if kill.orderly and cleaned != "nothing to clean up\n":
+                        self._note(kill, f"left for gc: {cleaned.strip()}")
                     self._lets_go(admin, kill, "fab")
                 self._sweep_and_stop(tunnel, kill)
             else:
@@ -129,8 +159,18 @@ class Killing:
     def _sweep_and_stop(self, tunnel: TunnelId, kill: Kill) -> None:
         """`fab sweep` keeps what is connected, as it should; `fab stop` ends that."""
         swept = json.loads(self._done(self.people.fab("sweep", "--json"), kill).splitlines()[-1])
+        if kill.orderly and swept["ended"]:
+            self._note(kill, f"left for the sweep: {swept['ended']}")
         if any("connected" in label for label in swept["kept"]):
             self._done(self.people.fab("stop", tunnel[:8]), kill)
+
+    def _waits_at(self, kill: Kill, calls: Callable[[], str]) -> None:
+        wait_for(
+            lambda: True if len(calls().split()) == kill.number else None,
+            what=f"call {kill.number}",
+            seconds=PATIENCE,
+            clock=SystemClock(),
+        )
 
     def _done(self, ran: Completed, kill: Kill) -> str:
         if ran.status != 0:
@@ -159,7 +199,7 @@ class Killing:
     # --- what is seen ---
 
     def _note(self, kill: Kill, *found: str) -> None:
-        self.problems += [f"{kill.side} call {kill.number}: {thing}" for thing in found]
+        self.problems += [f"{kill.deed} {kill.side} call {kill.number}: {thing}" for thing in found]
 
     def _is_open(self, tunnel: TunnelId) -> bool:
         ports = admin_ports(self.people.on.settings, progress=RecordedProgress())

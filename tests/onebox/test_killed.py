@@ -1,4 +1,5 @@
 """`kill -9` of either tool between any two port calls, with real hosts: people clean up, and nothing is left anywhere.
+Broken off in each other way (a call that fails, one that hangs until Ctrl-C, a signal), the tool cleans up itself.
 
 The calls are those of an undisturbed run of the same tools, so none can be forgotten. Between two of them a tool only computes:
 "before a call" is every moment since the one before it, and the last kill of a tool comes after its last call.
@@ -40,6 +41,45 @@ def at_every_call(kill_it: Callable[[Kill], list[str]]) -> list[str]:
     kills = [Kill(number) for number in range(1, len(calls) + 1)] + [Kill(len(calls), "after")]
     died_at = [(kill.number, kill_it(kill)) for kill in kills]
     return [f"call {number}, {calls[number - 1]}: {seen[-1:]}" for number, seen in died_at if seen != calls[:number]]
+
+
+ADMIN = {
+    ("cloud.create", "after"): "hang",
+    ("connector.connect", "before"): "terminate",
+    ("server.run_script", "after"): "fail",
+    ("mailbox.post", "after"): "interrupt",
+    ("vault.put", "after"): "hangup",
+}
+"""Each other way once, along the way of the answer: server made, booting, host key rotated, answer posted."""
+DEVICE = {
+    ("mailbox.open", "after"): "terminate",
+    ("shell.run_script", "before"): "fail",
+    ("mailbox.post", "after"): "hang",
+    ("vault.put", "after"): "interrupt",
+    ("journal.append", "after"): "hangup",
+}
+
+
+def in_each_other_way(kill_it: Callable[[Kill], list[str]], ways: dict[tuple[str, str], str]) -> list[str]:
+    """Return the ways that struck no such call."""
+    missed = []
+    calls = kill_it(Kill())
+    for (call, side), deed in ways.items():
+        if call not in calls or kill_it(Kill(calls.index(call) + 1, side, deed))[: calls.index(call) + 1][-1:] != [
+            call
+        ]:
+            missed.append(f"{deed} {side} {call}")
+    return missed
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_left_by_a_tool_that_is_broken_off_in_any_other_way(stages: list[Killing]) -> None:
+    admin, device = stages
+    with ThreadPoolExecutor(2) as lanes:
+        missed = list(lanes.map(in_each_other_way, (admin.of_admin, device.of_device), (ADMIN, DEVICE)))
+    assert missed == [[], []]
+    assert admin.problems == []
+    assert device.problems == []
 
 
 @pytest.mark.timeout(1800)
