@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -28,6 +30,28 @@ def test_a_flood_is_answered_429_with_a_time_and_others_are_served(run_api: Call
         assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in answers[20:])
         assert answers[-1].json()["code"] == "api.busy"
         assert other.get("/healthz").status_code == 200
+
+
+def test_a_thousand_requests_at_once_from_one_address_keep_nobody_else_out(run_api: Callable[..., RunningApi]) -> None:
+    """As fast as eight connections can, with another address forged in each; a second client asks all the while."""
+    api = run_api(requests_per_minute=50)
+
+    def flood(lane: int) -> list[int]:
+        with client(api, "127.0.0.2") as http:
+            return [
+                http.get("/v1/tunnels", headers={"X-Forwarded-For": f"198.51.100.{lane}, 203.0.113.{n}"}).status_code
+                for n in range(125)
+            ]
+
+    with ThreadPoolExecutor(8) as lanes, client(api, "127.0.0.3") as other:
+        floods = [lanes.submit(flood, lane) for lane in range(8)]
+        served = [other.get("/healthz").status_code]
+        while not all(each.done() for each in floods) and len(served) < 40:
+            served.append(other.get("/healthz").status_code)
+        answers = Counter(status for each in floods for status in each.result())
+    assert answers == {401: 50, 429: 950}
+    assert len(served) > 1
+    assert set(served) == {200}
 
 
 def test_a_configured_proxy_speaks_for_its_clients_and_only_it_does(run_api: Callable[..., RunningApi]) -> None:
