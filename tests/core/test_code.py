@@ -158,17 +158,26 @@ def test_code_does_not_show_itself() -> None:
     assert text[3:] not in repr(code) + str(code) + f"{code}" + repr(code.text()) + repr(code.grouped())
 
 
-@given(CODES)
-def test_p14_names_and_addresses_fit_their_namespaces(code: Code) -> None:
-    names = Names(code.tunnel)
-    assert re.fullmatch(r"[0-9a-f]{32}", code.tunnel)
-    assert parse_tunnel_id(code.tunnel) == code.tunnel
+@given(st.binary(min_size=16, max_size=16) | st.sampled_from([bytes(16), b"\xff" * 16, b"\x00" * 8 + b"\xff" * 8]))
+def test_p14_names_fit_their_namespaces(tid: bytes) -> None:
+    """Whatever the id; also one of digits only, which `useradd`, `ip` and `nft` would read as a number."""
+    tunnel = TunnelId(tid.hex())
+    names = Names(tunnel)
+    assert parse_tunnel_id(tunnel) == tunnel
     assert len(names.interface) <= 15  # IFNAMSIZ - 1
-    assert re.fullmatch(r"[a-z][a-z0-9-]*", names.interface)
-    assert re.fullmatch(r"[a-z][a-z0-9]{0,31}", names.user)
-    assert re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])", names.server)
-    for unit in (names.session_unit, names.tunnel_unit, names.keeper_unit):
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", names.interface)  # dev_valid_name(); and nft's identifier, of its table
+    assert re.fullmatch(r"[a-z][a-z0-9]{0,31}", names.user)  # NAME_REGEX of adduser(8)
+    assert re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])", names.server)  # a label of RFC 1123
+    units = (names.session_unit, names.tunnel_unit, names.keeper_unit)
+    for unit in units:
         assert re.fullmatch(r"[a-z0-9-]+\.service", unit)
+        assert len(unit) < 256  # systemd.unit(5)
+    assert len(set(units)) == 3
+
+
+@given(CODES)
+def test_p14_addresses_fit_their_network(code: Code) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}", code.tunnel)
     assert code.network.prefixlen == 64
     assert code.network.subnet_of(ipaddress.IPv6Network("fd00::/8"))
     assert server_address(code.network) == code.network[1]

@@ -96,7 +96,7 @@ class Killing:
         words = [*self.people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-")]
         with subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=processes.environment()) as tool:
             assert tool.stdin is not None
-            tool.stdin.write(code.text().reveal().encode())
+            tool.stdin.write(code.text().reveal().encode() + b"\n")
             tool.stdin.flush()
             if kill.deed == "hang":
                 self._waits_at(kill, lambda: calls.read_text() if calls.exists() else "")
