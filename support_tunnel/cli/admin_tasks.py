@@ -64,6 +64,7 @@ def create_tunnel_server(
     from support_tunnel.core.names import parse_tunnel_id
     from support_tunnel.flows.admin.create_server import create_server
     from support_tunnel.flows.admin.ports import AcceptedRisks
+    from support_tunnel.flows.admin.unfinished import unfinished
 
     chosen = load_admin_settings(os.environ)
     code = owners_code(preshared_key, refuse_argv=chosen.refuse_code_on_argv, prompt=TerminalPrompt())
@@ -81,6 +82,8 @@ def create_tunnel_server(
         require_linux()  # before the request is answered: one that is broken off costs the owner a new code
 
     try:
+        for said in unfinished(ports):
+            ports.progress.note(said)
         answered = create_server(
             ports,
             code,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def list_(c: Context, watch: bool = False, json: bool = False) -> None:
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.flows.admin.listing import listing
+    from support_tunnel.flows.admin.unfinished import unfinished
 
     chosen = load_admin_settings(os.environ)
     ports = admin_ports(chosen)
@@ -43,6 +45,8 @@ def list_(c: Context, watch: bool = False, json: bool = False) -> None:
         return
     found = listing(ports)
     show(found)
+    for said in unfinished(ports):
+        sys.stderr.write(said + "\n")
     if found.unseen:
         raise found.unseen
 

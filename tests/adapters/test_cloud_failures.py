@@ -203,8 +203,15 @@ def test_a_server_of_a_lost_answer_that_the_list_shows_late_is_ended(
         driver.nodes.clear()
         raise TIMEOUT
 
-    tries = iter([lost, lambda: driver.nodes.insert(0, hidden[0])])
-    driver.after_create = lambda: next(tries)()
+    def answered() -> None:
+        driver.nodes.insert(0, hidden[0])
+
+    tries = iter([lost, answered])
+
+    def create() -> None:
+        next(tries)()
+
+    driver.after_create = create
     made = cloud.create(SPEC)
     assert [node.id for node in driver.nodes] == [made.id]
 

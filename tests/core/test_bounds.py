@@ -33,7 +33,7 @@ def steps(work: Callable[[], object]) -> int:
     """How many lines of Python and calls `work` took."""
     counted = 0
 
-    def count(frame: FrameType, event: str, argument: object) -> object:
+    def count(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal counted
         counted += 1
         return count

@@ -19,7 +19,6 @@ from support_tunnel.core.st1.payloads import Answer, Confirm, Control, Offer, Pa
 from support_tunnel.core.st1.seal import ADMIN_CONTROL, CONFIRM, OFFER, READY, Header, Kind, payload, seal
 from support_tunnel.core.states import DeviceState
 
-
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
