@@ -162,7 +162,9 @@ def words(folder: Path, program: str, task: str, number: int, side: str, deed: s
     """The command line that strikes one of the tasks above."""
     (folder / f"{'fabfile' if program == 'fab' else 'tasks'}.py").write_text(TASKS)
     struck = [str(number), side, "--deed", deed, "--calls", str(folder / "calls"), "--", program, task]
-    return [sys.executable, "-m", "support_tunnel.testing.killed_at", *struck, "--folder", str(folder / "l")]
+    # A shell starts what runs in the background with SIGINT ignored, these tests too.
+    python = ["env", "--default-signal=INT", sys.executable]
+    return [*python, "-m", "support_tunnel.testing.killed_at", *struck, "--folder", str(folder / "l")]
 
 
 def killed(folder: Path, program: str, number: int, side: str) -> tuple[Completed, list[str], str]:

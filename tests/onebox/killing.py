@@ -42,6 +42,8 @@ ANSWER = ("create-tunnel-server", "--json", "-p")
 CALLS_ON_DEVICE = "/dev/shm/calls"  # noqa: S108 - in a node of this test, whose memory nobody compares
 HERE = ("env", "-C", str(paths.REPOSITORY), "PYTHONDONTWRITEBYTECODE=1")
 MARK = "--- "
+CTRL_C_COUNTS = ("env", "--default-signal=INT")
+"""A shell starts what runs in the background with SIGINT ignored, these tests too."""
 KILLED_AT = "support_tunnel.testing.killed_at"
 
 
@@ -93,7 +95,7 @@ class Killing:
         calls = self.people.on.folder / "calls"
         calls.unlink(missing_ok=True)
         owner, code = self._waiting or self._asked()
-        words = [*self.people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-")]
+        words = [*CTRL_C_COUNTS, *self.people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-")]
         with subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=processes.environment()) as tool:
             assert tool.stdin is not None
             tool.stdin.write(code.text().reveal().encode() + b"\n")
@@ -119,7 +121,7 @@ class Killing:
     def of_device(self, kill: Kill) -> list[str]:
         """Kill `inv request-and-connect-tunnel` while an admin answers it; return its calls."""
         words = shlex.join(["rm", "-f", CALLS_ON_DEVICE]) + "; exec "
-        words += shlex.join([*HERE, *kill.words(CALLS_ON_DEVICE, "inv", *REQUEST)])
+        words += shlex.join([*CTRL_C_COUNTS, *HERE, *kill.words(CALLS_ON_DEVICE, "inv", *REQUEST)])
         tunnel = None
         with processes.streaming([*self.people.on.device.ssh, words]) as owner:
             said = owner.line()
