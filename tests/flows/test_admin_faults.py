@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support_tunnel.core.errors import CloudError, HostError, MessageError, SupportTunnelError, UsageError, WrongState
+from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LedgerEntry, Server, ServerSpec
 from support_tunnel.core.st1 import canonical, fields
 from support_tunnel.core.st1.admin import AdminSession
@@ -38,7 +39,7 @@ class Impostor(CloudConnector):
     def connect(self, address: str, *, host_key: str, **login: object) -> ServerModel:
         if len(self.logins) + 1 == self._at:
             raise HostError("ssh.hostkey", "somebody may be answering for the server")
-        return super().connect(address, host_key=host_key, **login)  # type: ignore[arg-type, return-value]
+        return super().connect(address, host_key=host_key, **login)  # type: ignore[arg-type, return-value]  # as it came
 
 
 @pytest.mark.parametrize("at", [1, 2], ids=["first contact", "after the rotation"])
@@ -46,7 +47,7 @@ def test_43_somebody_else_answers_for_the_server(world: World, at: int) -> None:
     device = world.turns.start(world.request)
     world.turns.run(until=lambda: world.code is not None)
     ports = world.admin_ports(connector=Impostor(world, at))
-    world.admin_ports = lambda *_, **__: ports  # type: ignore[method-assign]
+    world.admin_ports = lambda *_, **__: ports  # type: ignore[method-assign]  # of this world alone
     admin = world.turns.start(world.answer)
     world.turns.run(device, admin)
     assert isinstance(admin.error, HostError)
@@ -167,7 +168,7 @@ def test_38_what_is_connected_or_worked_on_is_not_unfinished(world: World) -> No
 def test_38_one_that_cannot_be_resumed_is_only_swept(world: World) -> None:
     now = world.clock.now()
     world.code = None
-    entry = LedgerEntry("ab" * 16, "fake", "launched", now, now + timedelta(hours=1))  # type: ignore[arg-type]
+    entry = LedgerEntry(TunnelId("ab" * 16), "fake", "launched", now, now + timedelta(hours=1))
     world.ledger.write(entry)
     (said,) = unfinished(world.admin_ports())
     assert "resume" not in said

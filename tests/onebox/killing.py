@@ -124,9 +124,9 @@ class Killing:
         words += shlex.join([*CTRL_C_COUNTS, *HERE, *kill.words(CALLS_ON_DEVICE, "inv", *REQUEST)])
         tunnel = None
         with processes.streaming([*self.people.on.device.ssh, words]) as owner:
-            said = owner.line()
-            if said:
-                code = Code.parse(json.loads(said)["preshared_key"])
+            said = json.loads(owner.line() or "{}")
+            if "preshared_key" in said:  # and not an error, or nothing at all
+                code = Code.parse(said["preshared_key"])
                 tunnel = code.tunnel
                 with self._answering(code) as admin:
                     if kill.deed == "hang":
