@@ -97,7 +97,7 @@ def handshake(names: Names) -> Secret[str]:
     """Key `handshake`: epoch of the last WireGuard handshake on the session's interface, absent before the first; `gone` when
     there is no such interface."""
     return Secret(
-        rf"""[ -e /sys/class/net/{names.interface} ] || printf 'gone\tyes\n'
+        rf"""ip link show {names.interface} >/dev/null 2>&1 || printf 'gone\tyes\n'
 wg show {names.interface} latest-handshakes | while read -r _ when; do
     [ "$when" -gt 0 ] && printf 'handshake\t%s\n' "$when"
 done
