@@ -6,11 +6,11 @@ Must not read anything but template files below the folders it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from types import GeneratorType
 from typing import Any, cast
 
 import jinja2
@@ -83,7 +83,7 @@ class _Context(Context):
 
 def _lists(value: Any) -> Any:
     """Sequences of every kind become lists, as Ansible prints and passes them."""
-    if isinstance(value, (tuple, range, GeneratorType, list)):
+    if isinstance(value, (tuple, range, list, Iterator, KeysView, ValuesView, ItemsView)):
         return [_lists(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _lists(item) for key, item in value.items()}
@@ -94,14 +94,15 @@ def _finalize(value: Any) -> Any:
     return "" if value is None else _lists(value)
 
 
-LAZY = ("batch", "items", "map", "reject", "rejectattr", "select", "selectattr", "slice")
+LAZY = ("batch", "items", "map", "reject", "rejectattr", "reverse", "select", "selectattr", "slice")
 """Filters of Jinja's that yield; Ansible hands on lists."""
 
 
 def _listed(lazy: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(lazy)
     def filled(*args: Any, **kwargs: Any) -> Any:
-        return _lists(lazy(*args, **kwargs))
+        made = lazy(*args, **kwargs)
+        return made if isinstance(made, str) else _lists(made)
 
     return filled
 
@@ -261,6 +262,8 @@ class _words:
         if isinstance(error, jinja2.TemplateNotFound):
             raise place.wrong("role.template", f"there is no template '{error.name}'") from None
         if isinstance(error, jinja2.TemplateSyntaxError):
+            if missing := re.match(r"No (filter|test) named '(.*)'\.", error.message or ""):
+                raise place.unsupported(f"the {missing[1]} '{missing[2]}'") from None
             where = f" ({error.name}, line {error.lineno})" if error.name else ""
             raise place.wrong("role.template", f"{error.message}{where}") from None
         if isinstance(error, (jinja2.TemplateError, SecurityError)):

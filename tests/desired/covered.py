@@ -129,11 +129,11 @@ SUPPLIES = """
 """
 
 ACCOUNTS = """
-- group: {name: plain, gid: 4242}
+- group: {name: plain, gid: 4242, state: present}
 - group: {name: daemonic, system: true}
 - user: {name: st0a1b2c3d, group: daemonic, system: true, password: "*", comment: a session, home: /run/nowhere, create_home: false, shell: /bin/sh}
 - user: {name: alice, uid: 4243, comment: "it's $(a) person", shell: /bin/sh, groups: [games, plain], password: "$6$salt$x"}
-- user: {user: bob, groups: games, append: true}
+- user: {user: bob, groups: games, append: true, state: present}
 - user: {name: news, comment: changed, groups: [mail], append: true, create_home: false}
 - user: {name: irc, state: absent, remove: true, force: true}
 - group: {name: src, state: absent}
