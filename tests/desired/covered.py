@@ -91,7 +91,7 @@ KEYS = """
 - name: Literal command
   command: {cmd: "touch '$(name) ~'", chdir: "{{ root }}", creates: "{{ root }}/$(name) ~", expand_argument_vars: false}
 - name: Fed command
-  command: {cmd: tee fed too, chdir: "{{ root }}", removes: "{{ root }}/unended", stdin: "{{ hostile }}", stdin_add_newline: false}
+  command: {cmd: tee fed_first too, chdir: "{{ root }}", removes: "{{ root }}/unended", stdin: "{{ hostile }}", stdin_add_newline: false}
   changed_when: false
 - name: Removing
   shell: {cmd: "rm {{ root }}/remove_me && umask > {{ root }}/umask", removes: "{{ root }}/remove_me", chdir: "{{ root }}"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +19,12 @@ __all__ = ["HONEST", "Web", "archive", "web"]
 Member = tuple[str, bytes, str]
 """Name, type as tarfile names it, content or target."""
 WHEN = 1_700_000_000
+PACK: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gz": lambda data: gzip.compress(data, mtime=0),  # or its digest would be of this second
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 HONEST: Sequence[Member] = (
     ("tool-1.0/", tarfile.DIRTYPE, ""),
     ("tool-1.0/bin/run", tarfile.REGTYPE, "#!/bin/sh\n"),
@@ -31,7 +40,7 @@ HONEST: Sequence[Member] = (
 def archive(members: Sequence[Member] = HONEST, compression: str = "gz") -> bytes:
     """A tar archive; files of mode 0750 that belong to 1234:4321, as if somebody else had built it."""
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]  # a str, not literals
+    with tarfile.open(fileobj=made, mode="w") as tar:
         for name, kind, content in members:
             about = tarfile.TarInfo(name)
             about.type, about.mtime, about.mode, about.uid, about.gid = kind, WHEN, 0o750, 1234, 4321
@@ -41,7 +50,7 @@ def archive(members: Sequence[Member] = HONEST, compression: str = "gz") -> byte
             else:
                 about.linkname = content
                 tar.addfile(about)
-    return made.getvalue()
+    return PACK[compression](made.getvalue())
 
 
 @dataclass

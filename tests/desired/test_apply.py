@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+import tarfile
 
 import pytest
 
@@ -11,6 +13,7 @@ from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
 from tests.desired.bench import Bench, statuses
 from tests.desired.covered import EVERYTHING, HANDLER
+from tests.desired.supply import archive, web
 
 
 def everything(bench: Bench) -> None:
@@ -112,7 +115,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_only_names(bench: Bench, name: str) -> None:
-    bench.role("""
+    bench.role(
+        """
 - file: {path: "{{ root }}/{{ name }}", state: directory, mode: "0700"}
 - copy: {dest: "{{ root }}/{{ name }}/{{ name }}", content: "{{ name }}", mode: "0600"}
 - file: {path: "{{ root }}/{{ name }}/l", src: "{{ name }}", state: link}
@@ -120,12 +124,22 @@ def test_hostile_names_are_only_names(bench: Bench, name: str) -> None:
 - shell: {cmd: "echo > {{ (root ~ '/' ~ name ~ '/s') | quote }}", creates: "{{ root }}/{{ name | replace('*', '') }}/s"}
 - command: {argv: [cp, "{{ root }}/{{ name }}/s", "{{ root }}/{{ name }}/c"], removes: "{{ root }}/{{ name | replace('*', '') }}/s", expand_argument_vars: false}
 - file: {path: "{{ root }}/{{ name }}/s", state: absent}
-""")
-    report = bench.apply({"name": name}, undo=False)
+- get_url: {url: "{{ url }}/{{ name | urlencode }}$(touch${IFS}pwned)'", dest: "{{ root }}/{{ name }}/{{ name }} got", checksum: "sha256:{{ digest }}", mode: "0600"}
+- unarchive: {src: "{{ root }}/{{ name }}/{{ name }} got", dest: "{{ root }}/{{ name }}", remote_src: true, creates: "{{ root }}/{{ name }}/inside {{ name }}"}
+- template: {src: t.j2, dest: "{{ root }}/{{ name }}/{{ name }} t", mode: "0600"}
+""",
+        **{"templates__t.j2": "{{ name }}"},
+    )
+    content = archive([("inside", tarfile.REGTYPE, name)])
+    with web() as server:
+        server.files[f"/{name}$(touch${{IFS}}pwned)'"] = content
+        given = {"name": name, "url": server.url, "digest": hashlib.sha256(content).hexdigest()}
+        report = bench.apply(given, undo=False)
     if name == "*":
         assert statuses(report)[:4] == ["changed"] * 4
     else:
         report.raise_for_failure("host")
+        assert (bench.root / name / "inside").read_text() == (bench.root / name / f"{name} t").read_text() == name
     assert (bench.root / name / "l").readlink().name == name
     assert (bench.root / name / name).read_text().startswith(name)
     assert not list(bench.base.rglob("pwned"))

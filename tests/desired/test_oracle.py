@@ -46,18 +46,23 @@ def twins(bench: Bench) -> tuple[Path, Path]:
     places = (bench.base / "ours", bench.base / "ansibles")
     for place in places:
         place.mkdir(mode=0o755)
-        (place / "given").write_text("a\n#  PORT  2222\nlast\nPort 33 # two\nend\n")
-        (place / "given").chmod(0o604)
-        (place / "unended").write_text("no newline")
-        (place / "tree/in").mkdir(parents=True)
-        (place / "old_link").symlink_to("tree")
-        (place / "remove_me").touch()
-        (place / "archive").write_bytes(archive())
+        furnish(bench, place)
+    return places
+
+
+def furnish(bench: Bench, place: Path) -> None:
+    """What the roles of covered.py find in `place` and in the top-level templates."""
+    (place / "given").write_text("a\n#  PORT  2222\nlast\nPort 33 # two\nend\n")
+    (place / "given").chmod(0o604)
+    (place / "unended").write_text("no newline")
+    (place / "tree/in").mkdir(parents=True)
+    (place / "old_link").symlink_to("tree")
+    (place / "remove_me").touch()
+    (place / "archive").write_bytes(archive())
     (bench.base / "templates").mkdir(exist_ok=True)
     (bench.base / "templates/shared.j2").write_text(
         "{% for x in [1, 2] %}\n  x{{ x }}\n{% endfor %}\n{# gone #}\nend {{ default_word }}\n\n"
     )
-    return places
 
 
 def compare(bench: Bench, variables: dict[str, object]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
@@ -180,3 +183,44 @@ def test_an_unknown_role_is_named(dash: Bench) -> None:
     dash.role("- debug: {msg: x}")
     with pytest.raises(UsageError, match="there is no role 'other'"):
         dash.plan({}, "other")
+
+
+NAMED = {
+    "user": {"name": "NAME"},
+    "user's group": {"name": "x", "group": "NAME"},
+    "user's groups": {"name": "x", "groups": ["games", "NAME"]},
+    "group": {"name": "NAME"},
+    "apt": {"name": ["NAME"]},
+    "package": {"name": "NAME"},
+    "systemd_service": {"name": "NAME", "state": "started"},
+    "systemd": {"unit": "NAME", "enabled": True},
+    "service": {"name": "NAME", "state": "started"},
+    "copy": {"content": "", "dest": "/x", "mode": "0600", "owner": "NAME"},
+    "template": {"src": "t.j2", "dest": "/x", "mode": "0600", "group": "NAME"},
+    "file": {"path": "/x", "state": "directory", "mode": "0700", "owner": "NAME"},
+    "lineinfile": {"path": "/x", "regexp": "x", "line": "x", "group": "NAME"},
+    "get_url": {"url": "http://x/NAME", "dest": "/x", "mode": "0600", "checksum": f"sha256:{'0' * 64}"},
+    "get_url's owner": {
+        "url": "http://x/",
+        "dest": "/x",
+        "mode": "0600",
+        "checksum": f"sha256:{'0' * 64}",
+        "owner": "NAME",
+    },
+    "unarchive": {"src": "/x", "dest": "/y", "remote_src": True, "group": "NAME"},
+}
+"""Names that the host restricts anyway; what may stand in a path is tests/desired/test_apply.py's."""
+
+
+@pytest.mark.parametrize("name", ["it's", "a\nb", "$(touch /tmp/pwned)", "-rf", "a b", "a;b", "*", "", "a\0b"])
+@pytest.mark.parametrize("case", NAMED)
+def test_a_hostile_name_is_refused_where_the_host_has_rules_for_names(dash: Bench, case: str, name: str) -> None:
+    if case == "get_url" and name in ("it's", "$(touch /tmp/pwned)", "-rf", "a;b", "*", ""):
+        name = f"{name} {name}"  # all of these may stand in a URL, which is one quoted word; a blank may not
+    given = json.loads(json.dumps(NAMED[case]).replace("NAME", "{{ name }}"))
+    dash.role(yaml.safe_dump([{case.split("'")[0]: given}]), templates__t="")
+    (dash.base / "roles/demo/templates/t").rename(dash.base / "roles/demo/templates/t.j2")
+    with pytest.raises(UsageError) as caught:
+        dash.plan({"name": name})
+    assert caught.value.code == "role.argument"
+    assert caught.value.message.startswith(f"{TASKS}:")

@@ -55,7 +55,7 @@ def furnish(bench: Bench, tasks: str = TASKS) -> Tree:
 
 
 def nothing_left(bench: Bench) -> bool:
-    return {path.name for path in bench.base.iterdir()} - {"shims", "patient"} == {"host", "roles"}
+    return {path.name for path in bench.base.iterdir()} - {"shims", "patient", "templates"} == {"host", "roles"}
 
 
 def test_undo_puts_everything_back(bench: Bench) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from support_tunnel.desired.arguments import Arguments
+from support_tunnel.desired.modules.files import ACCOUNT
 from support_tunnel.desired.resource import Resource, key
 from support_tunnel.desired.shell import TRUE, Code, all_of, branch, call, negate
 
@@ -153,7 +155,7 @@ def read_user(args: Arguments) -> Resource:
         raise args.wrong("password", "'password' must be a hash as /etc/shadow holds it")
     groups = args.texts("groups")
     for group in groups or ():
-        if "," in group or not group:
+        if not re.fullmatch(ACCOUNT, group):
             raise args.wrong("groups", f"{group!r} is not a group")
     comment = args.public("comment")
     if comment is not None and set(comment) & set(":\n"):
