@@ -47,7 +47,7 @@ CONVERTED = {
     "str": [[[]], [["a"]], [[1]], [{}], [{"a": 1}]],
 }  # fmt: skip
 """Values of another type, which Ansible would convert to check them and then hands to the role as they are."""
-OTHERS = [
+OTHERS: list[tuple[dict[str, object], object]] = [
     ({"type": "str", "choices": ["a", "b"]}, "a"),
     ({"type": "str", "choices": ["a", "b"]}, "c"),
     ({"type": "list", "elements": "str", "choices": ["a", "b"]}, ["a", "b"]),
