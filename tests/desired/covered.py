@@ -166,6 +166,6 @@ PACKAGES = """
 - apt: {package: oracle-old, state: absent}
 - package: {name: oracle-four, state: present}
 """
-"""Judged by tests/desired/test_packages.py."""
+"""Judged by tests/desired/test_packages_installed.py."""
 
 COVERING = (EVERYTHING, HANDLER, KEYS, *IMPORTED.values(), SUPPLIES, ACCOUNTS, UNITS, UNIT_HANDLERS, PACKAGES)
