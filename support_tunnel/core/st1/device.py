@@ -18,7 +18,7 @@ from support_tunnel.core.errors import ConsentRefused, MessageError, UsageError,
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
-from support_tunnel.core.st1 import canonical, schedule
+from support_tunnel.core.st1 import canonical, fields, schedule
 from support_tunnel.core.st1.answering import signed_text
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.control import Channel
@@ -35,6 +35,7 @@ from support_tunnel.core.st1.payloads import Answer, Confirm, Offer, Ready, Tran
 from support_tunnel.core.st1.seal import (
     ANSWER,
     CONFIRM,
+    LONGEST_MESSAGE,
     OFFER,
     READY,
     Header,
@@ -57,14 +58,16 @@ class DeviceOffer:
     """One offer under one code."""
 
     def __init__(
-        self, offer: Offer, code: Code, kem: KemPrivate, nonce: bytes, message: bytes, entropy: Entropy
+        self, offer: Offer, prk: Secret[bytes], kem: KemPrivate, nonce: bytes, message: bytes, entropy: Entropy
     ) -> None:
         self.offer = offer
         self.message = message
         """M1, the whole bytes for the mailbox."""
-        self.tunnel = code.tunnel
+        self.tunnel = schedule.tunnel_id(prk.reveal())
+        self.network = schedule.network(prk.reveal())
+        """The tunnel's own /64."""
         self._lifecycle = Lifecycle(DeviceState.OFFERED, DEVICE_MOVES)
-        self._prk: Secret[bytes] | None = code.prk
+        self._prk: Secret[bytes] | None = prk
         self._kem: KemPrivate | None = kem
         self._nonce = nonce
         self._entropy = entropy
@@ -111,7 +114,45 @@ class DeviceOffer:
             raise UsageError(error.code, error.message) from None
         text = canonical.dumps(offer.to_json())
         message = seal(code.prk.reveal(), Header(OFFER, code.tunnel), text, entropy)
-        return cls(offer, code, kem, nonce, message, entropy)
+        return cls(offer, code.prk, kem, nonce, message, entropy)
+
+    def dump(self) -> Secret[bytes]:
+        """Everything another process of this device needs to read an answer later; belongs on tmpfs, 0600, and is dropped
+        before CONFIRM reveals the nonce: a second process that read a second answer could be ground to any digits (2.3).
+        """
+        if self._prk is None or self._kem is None:
+            raise WrongState("state", "this offer was answered already, or has ended")
+        return Secret(
+            canonical.dumps(
+                {
+                    "kem": fields.encoded(self._kem.dump().reveal()),
+                    "m1": fields.encoded(self.message),
+                    "nonce": fields.encoded(self._nonce),
+                    "prk": fields.encoded(self._prk.reveal()),
+                }
+            )
+        )
+
+    @classmethod
+    def load(cls, dumped: Secret[bytes], *, entropy: Entropy = SYSTEM) -> DeviceOffer:
+        """Raises UsageError `offer.dump` for anything `dump` did not write."""
+        try:
+            found = fields.record(canonical.loads(dumped.reveal()), "request", _DUMPED)
+            prk = Secret(fields.fixed_bytes(found["prk"], "prk", low=32, high=32))
+            message = fields.fixed_bytes(found["m1"], "m1", low=1, high=LONGEST_MESSAGE)
+            header, rest = split(message, Header(OFFER, schedule.tunnel_id(prk.reveal())))
+            offer = Offer.from_json(payload(OFFER, unseal(prk.reveal(), header, rest)))
+            kem = KemPrivate.load(offer.suite, Secret(fields.fixed_bytes(found["kem"], "kem", low=32, high=96)))
+            nonce = fields.fixed_bytes(found["nonce"], "nonce", low=32, high=32)
+            if kem.public != offer.kem or schedule.sas_commitment(nonce) != offer.sas_commitment:
+                raise ValueError("keys of another offer")
+        except (ValueError, MessageError):
+            raise UsageError(
+                "offer.dump",
+                "the saved state of this request is damaged",
+                next_step="Stop it and ask again; cleaning up works by name.",
+            ) from None
+        return cls(offer, prk, kem, nonce, message, entropy)
 
     @property
     def state(self) -> DeviceState:
@@ -280,4 +321,5 @@ class DeviceSession:
         return seal(self._live_key(), header, canonical.dumps(content), self._entropy)
 
 
+_DUMPED: Final = frozenset({"kem", "m1", "nonce", "prk"})
 _AGAIN: Final = "Make a new request; its code replaces this one."

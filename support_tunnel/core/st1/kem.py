@@ -5,6 +5,7 @@ Holds no state and makes no choice of suite on its own: the classical one exists
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from support_tunnel.core.errors import MessageError, UsageError
+from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.entropy import Entropy
 from support_tunnel.core.st1.schedule import lp
@@ -36,6 +38,8 @@ Suite = Literal["mlkem768-x25519", "x25519"]
 HYBRID: Final[Suite] = "mlkem768-x25519"
 CLASSICAL: Final[Suite] = "x25519"
 CIPHERTEXT_LENGTH: Final[dict[Suite, int]] = {HYBRID: 1088, CLASSICAL: 0}
+_MLKEM_SEED: Final = 64
+_X25519_SEED: Final = 32
 _T_HAT: Final = 1152  # of the 1184 bytes of an ML-KEM-768 key; the rest is the seed of its matrix
 
 
@@ -85,14 +89,28 @@ def parse_kem_public(value: object, suite: Suite) -> KemPublic:
 
 
 class KemPrivate:
-    """The offer's private half: lives in memory, used once, then dropped."""
+    """The offer's private half: lives in memory (or on tmpfs, until somebody answers), used once, then dropped."""
 
     __slots__ = ("_mlkem", "_x25519", "suite")
 
     def __init__(self, suite: Suite, entropy: Entropy) -> None:
         self.suite = suite
-        self._mlkem = MLKEM768PrivateKey.from_seed_bytes(entropy.token(64)) if suite == HYBRID else None
-        self._x25519 = X25519PrivateKey.from_private_bytes(entropy.token(32))
+        self._mlkem = MLKEM768PrivateKey.from_seed_bytes(entropy.token(_MLKEM_SEED)) if suite == HYBRID else None
+        self._x25519 = X25519PrivateKey.from_private_bytes(entropy.token(_X25519_SEED))
+
+    @classmethod
+    def load(cls, suite: Suite, seeds: Secret[bytes]) -> KemPrivate:
+        """The key that `dump` came from. Raises ValueError for another length than the suite's."""
+        raw = seeds.reveal()
+        if len(raw) != (_MLKEM_SEED if suite == HYBRID else 0) + _X25519_SEED:
+            raise ValueError("not the seeds of this suite")
+        tape = io.BytesIO(raw)
+        return cls(suite, Entropy(tape.read))
+
+    def dump(self) -> Secret[bytes]:
+        """The seeds, in the order in which they are drawn: ML-KEM's 64 bytes (FIPS 203: d, z), then X25519's 32."""
+        mlkem = self._mlkem.private_bytes_raw() if self._mlkem else b""
+        return Secret(mlkem + self._x25519.private_bytes_raw())
 
     @property
     def public(self) -> KemPublic:
