@@ -98,10 +98,10 @@ def test_a_scratch_shell_is_a_real_one_in_its_folder(tmp_path: Path) -> None:
 
 def test_a_scripted_person_answers_in_order_and_then_is_gone() -> None:
     prompt: Prompt = ScriptedPrompt(["first", lambda question: question.upper()])
-    assert prompt.ask("a?", timeout=1) == "first"
+    assert prompt.ask("a?", about="decision", timeout=1) == "first"
     assert prompt.ask_secret("b?") == Secret("B?")
     with pytest.raises(ConsentRefused) as caught:
-        prompt.ask("c?", timeout=1)
+        prompt.ask("c?", about="decision", timeout=1)
     assert caught.value.code == "consent.timeout"
 
 

@@ -104,6 +104,12 @@ class PrivateFolder:
             _unlink(name, folder)
             os.fsync(folder)
 
+    def erase_one(self, name: str) -> None:
+        """Overwrite and unlink `name`; missing is fine."""
+        with suppress(FileNotFoundError), self._opened() as folder:
+            _overwrite(name, folder)
+            _unlink(name, folder)
+
     def erase(self) -> None:
         """Overwrite and unlink every file, unfinished ones included, then remove the folder; missing is fine."""
         with suppress(FileNotFoundError):  # a second eraser beside us is fine
@@ -134,6 +140,13 @@ class PrivateFolder:
                     return
                 finally:
                     os.close(descriptor)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the folder itself, waiting while another process does; `write` waits for it too. Raises FileNotFoundError."""
+        with self._opened() as folder:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.core import owner_screens
 from support_tunnel.core.errors import ConsentRefused, UsageError
-from support_tunnel.core.ports import Clock
+from support_tunnel.core.owner_screens import Introduction
+from support_tunnel.core.ports import Clock, Question
 from support_tunnel.core.secret import Secret
 
 __all__ = ["TerminalPrompt", "open_terminal", "printable"]
@@ -59,7 +61,10 @@ class TerminalPrompt:
         with self._opened() as terminal:
             _write(terminal, text + "\n")
 
-    def ask(self, question: str, *, timeout: float) -> str:
+    def introduce(self, who: Introduction) -> None:
+        self.show(owner_screens.asking(who))
+
+    def ask(self, question: str, *, about: Question, timeout: float) -> str:
         with self._opened() as terminal:
             termios.tcflush(terminal, termios.TCIFLUSH)  # typed before the question: no answer to it
             _write(terminal, question)

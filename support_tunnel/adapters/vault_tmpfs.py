@@ -62,6 +62,12 @@ class TmpfsVault:
             with suppress(OSError):  # not empty: another tunnel's, or another process has just begun
                 folder.rmdir()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self._make()
+        with self._root.turn():
+            yield
+
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None:
         self._make()
         folder = self._folder(tunnel)
@@ -71,6 +77,9 @@ class TmpfsVault:
     def get(self, tunnel: TunnelId, name: str) -> Secret[bytes] | None:
         data = self._folder(tunnel).read(_checked(name))
         return None if data is None else Secret(data)
+
+    def drop(self, tunnel: TunnelId, name: str) -> None:
+        self._folder(tunnel).erase_one(_checked(name))
 
     def path(self, tunnel: TunnelId, name: str) -> str:
         return str(self._folder(tunnel).path / _checked(name))

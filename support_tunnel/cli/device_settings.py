@@ -29,7 +29,8 @@ _SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
 """Keys of the file alone: the keeper, which ends a session, is no child of the shell that began it."""
 _TRUST = ("org-ca", "org-principal", "revoked")
 """Whom the device lets ask: of the file alone, because a variable of the caller's could otherwise turn mode B into mode A."""
-_KEYS = (*_TOLD, *_TRUST, *_SCRIPTS)
+_MOST_SESSIONS = 16
+_KEYS = (*_TOLD, "max-sessions", *_TRUST, *_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class DeviceSettings:
     """`api` is the mailbox's URL; `api_fingerprint` pins its certificate where no public CA vouches for it.
 
     `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts. `proxy`: the HTTP proxy on the way to
-    the API, its password in a file that only root reads. `org_ca`,
-    `revoked`: files for `device_trust`; `org_principal`: what a helper's certificate has to name.
+    the API, its password in a file that only root reads. `org_ca`, `revoked`: files for `device_trust`; `org_principal`: what
+    a helper's certificate has to name. `max_sessions`: requests and sessions at once.
     """
 
     api: str
@@ -46,6 +47,7 @@ class DeviceSettings:
     name: str
     debug: bool = False
     hooks: Mapping[Moment, HookCommand] = field(default_factory=dict)
+    max_sessions: int = 1
     proxy: str = ""
     proxy_password_file: str = ""
     org_ca: str = ""
@@ -94,6 +96,7 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
         values["api-fingerprint"],
         values["name"] or socket.gethostname(),
         debug=_switch(values["debug"], f"{config}: device/debug"),
+        max_sessions=_count(values["max-sessions"] or "1", f"{config}: device/max-sessions"),
         hooks={
             moment: _command(values[key], f"{config}: device/{key}") for key, moment in _SCRIPTS.items() if values[key]
         },
@@ -110,6 +113,12 @@ def _switch(text: str, where: str) -> bool:
     if (text or "no").lower() not in states:
         raise UsageError("config.value", f"{where} is yes or no, not {text!r}")
     return states[(text or "no").lower()]
+
+
+def _count(text: str, where: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_SESSIONS):
+        raise UsageError("config.value", f"{where} is a number from 1 to {_MOST_SESSIONS}, not {text!r}")
+    return int(text)
 
 
 def _command(text: str, where: str) -> HookCommand:

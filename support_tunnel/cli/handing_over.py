@@ -9,10 +9,15 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.owner_screens import waiting
 from support_tunnel.core.st1.code import Code
+
+if TYPE_CHECKING:
+    from support_tunnel.flows.device.record import Record
 
 __all__ = ["Handing"]
 
@@ -26,7 +31,7 @@ class Handing:
     _made: bool = False
     """Whether the file is ours: only then is it ours to remove."""
 
-    def show(self, code: Code) -> None:
+    def show(self, code: Code, record: Record) -> None:
         """Hand the code to whoever asked. Raises UsageError `code.file` when the file is there already."""
         text = code.text().reveal()
         if self.file is not None:
@@ -40,7 +45,15 @@ class Handing:
         if not self.to_stdout:
             return
         if self.as_json:
-            emit({"event": "requested", "tunnel_id": code.tunnel, "preshared_key": text})
+            emit(
+                {
+                    "event": "requested",
+                    "tunnel_id": code.tunnel,
+                    "preshared_key": text,
+                    "until": record.until,
+                    "approved": record.approved,
+                }
+            )
             return
         line(f"tunnel_id: {code.tunnel}")
         line(f"preshared_key: {text}")
@@ -51,8 +64,9 @@ class Handing:
 
             line("\n" + drawn(code.text()))
         sys.stderr.write(
-            "\nGive the code (preshared_key) to your helper, by phone or chat, and to nobody else.\n"
-            "You will be asked before anybody is let in. Ctrl-C takes the request back.\n\n"
+            "\nGive the code (preshared_key) to your helper, by phone or chat, and to nobody else.\n\n"
+            + waiting(record.scope, ttl=record.ttl, until=record.until, approved=record.approved)
+            + "\n"
         )
 
     def forget(self) -> None:

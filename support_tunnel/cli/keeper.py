@@ -1,4 +1,5 @@
-"""Entry of the keeper's unit: `keep TUNNEL` watches a session, `end TUNNEL` (ExecStopPost) puts the device back.
+"""Entry of the device's own units: `keep TUNNEL` watches a session, `end TUNNEL` (ExecStopPost) puts the device back, `expire
+TUNNEL` ends a request that nobody answered in time.
 
 systemd starts it; people use `inv stop`. The id is no secret: it is derived one-way from the code (2.2).
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from support_tunnel.cli.boundary import boundary
 from support_tunnel.cli.wiring_device import ending_ports
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
+from support_tunnel.flows.device.admit import NOBODY_CAME
 from support_tunnel.flows.device.end_session import end_unless_held, note_reason
 from support_tunnel.flows.device.keep import TIME_OVER, Deadlines, keep, wait_until_over
 from support_tunnel.flows.device.ports import DevicePorts
@@ -26,8 +28,10 @@ def main(what: str, tunnel_id: str) -> None:
     ports, tunnel = ending_ports(), parse_tunnel_id(tunnel_id)
     if what == "keep":
         watch(ports, tunnel, leave=lambda: os._exit(0))
-    else:
-        end_unless_held(ports, tunnel)
+        return
+    if what == "expire":
+        note_reason(ports, tunnel, NOBODY_CAME)
+    end_unless_held(ports, tunnel)
 
 
 def watch(ports: DevicePorts, tunnel: TunnelId, *, leave: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ from support_tunnel.cli.device_trust import load_trust
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
-from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.ports import Mailbox, Prompt
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.flows.device.ports import DevicePorts
@@ -20,11 +20,11 @@ from support_tunnel.flows.device.ports import DevicePorts
 __all__ = ["device_ports", "ending_ports", "keeper_command", "need_root"]
 
 
-def device_ports(settings: DeviceSettings | None = None) -> DevicePorts:
-    """Raises UsageError when this is not root, or when the settings are wrong."""
+def device_ports(settings: DeviceSettings | None = None, *, prompt: Prompt | None = None) -> DevicePorts:
+    """`prompt` asks the owner; at the terminal by default. Raises UsageError when this is not root, or when settings are wrong."""
     need_root()
     settings = settings or load_device_settings(os.environ)
-    return _ports(settings, load_trust(settings), load_policy(), settings.http_proxy())
+    return _ports(settings, load_trust(settings), load_policy(), settings.http_proxy(), prompt)
 
 
 def ending_ports() -> DevicePorts:
@@ -45,7 +45,11 @@ def need_root() -> None:
 
 
 def _ports(
-    settings: DeviceSettings, trust: Trust, policy: ConsentPolicy | None, proxy: HttpProxy | None
+    settings: DeviceSettings,
+    trust: Trust,
+    policy: ConsentPolicy | None,
+    proxy: HttpProxy | None,
+    prompt: Prompt | None = None,
 ) -> DevicePorts:
     from support_tunnel.adapters.acquaintances_disk import DiskAcquaintances
     from support_tunnel.adapters.clock import SystemClock
@@ -85,12 +89,13 @@ def _ports(
         vault=wrapped("vault", vault),
         journal=wrapped("journal", journal),
         acquaintances=wrapped("acquaintances", DiskAcquaintances(paths.DEVICE_STATE)),
-        prompt=wrapped("prompt", TerminalPrompt()),
+        prompt=wrapped("prompt", prompt or TerminalPrompt()),
         progress=progress,
         hooks=wrapped("hooks", HookScripts(settings.hooks)),
         library=paths.library(),
         trust=trust,
         policy=policy,
+        max_sessions=settings.max_sessions,
     )
 
 

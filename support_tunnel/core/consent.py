@@ -1,7 +1,7 @@
 """The owner's yes as a value: a flow that opens access takes a Consent, so code without one does not type-check.
 
-A Consent comes from a person who typed the digits (or, saying so, skipped them), or from a rule in the policy file that
-root wrote on the device. There is no blanket yes, and no is what happens otherwise.
+A Consent comes from a person who typed the digits (or, saying so, skipped them), who approved in advance of whoever has the
+code, or from a rule in the policy file that root wrote on the device. There is no blanket yes, and no is what happens otherwise.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from support_tunnel.core.scope import Level, Scope
 from support_tunnel.core.st1.payloads import Answer
 from support_tunnel.core.st1.signer import SignerIdentity
 
-__all__ = ["Asking", "Consent", "ConsentPolicy", "PolicyRule", "by_owner", "consent_text"]
+__all__ = ["Asking", "Consent", "ConsentPolicy", "PolicyRule", "by_owner", "in_advance"]
 
-How = Literal["typed", "digits skipped", "policy"]
+How = Literal["typed", "digits skipped", "in advance", "policy"]
 
 
 class Asking(Protocol):
@@ -60,6 +60,11 @@ def by_owner(asking: Asking, *, digits_skipped: bool = False) -> Consent:
     if not asking.digits_matched and not digits_skipped:
         raise WrongState("sas.missing", "the six digits have not been typed yet")
     return _consent(asking, "typed" if asking.digits_matched else "digits skipped")
+
+
+def in_advance(asking: Asking) -> Consent:
+    """The yes of an owner who approved of whoever answers, when they asked; what is granted is still within the offer."""
+    return _consent(asking, "in advance")
 
 
 def _consent(asking: Asking, how: How) -> Consent:
@@ -128,29 +133,3 @@ def _rule(table: object, place: str) -> PolicyRule:
     except UsageError as error:
         raise UsageError("policy.value", f"{place} in the consent policy: {error.message}") from None
     return PolicyRule(signer, scope, minutes)
-
-
-def consent_text(
-    asking: Asking, *, met_before: int = 0, last_met: datetime | None = None, stop_command: str = "inv stop"
-) -> str:
-    """The screen the owner reads before the digits and the yes. `met_before` counts earlier tunnels with this signer."""
-    signer, answer = asking.signer, asking.answer
-    if signer.organisation:
-        vouched = f"verified: {signer.organisation}" + (f" ({signer.key_id})" if signer.key_id else "")
-    else:
-        vouched = "NOT VERIFIED: anybody with the code"
-    met = "first time on this device"
-    if met_before:
-        times = "once" if met_before == 1 else f"{met_before} times"
-        met = f"here {times} before" + (f", last on {last_met:%Y-%m-%d}" if last_met else "")
-    rows = [
-        ("Who", answer.name),
-        ("", vouched),
-        ("Key", signer.fingerprint),
-        ("", met),
-        ("May", answer.scope.words()),
-        ("Until", f"{asking.until:%Y-%m-%d %H:%M} UTC, then everything is closed"),
-        ("To stop", f"{stop_command} (at any time, also without a network)"),
-    ]
-    lines = [f"  {label:<8}{text}" for label, text in rows]
-    return "\n".join(["Somebody asks to be let in to this device.", "", *lines, ""])

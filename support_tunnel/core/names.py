@@ -70,6 +70,11 @@ class Names:
         return f"st-{self.short}-keeper.service"
 
     @property
+    def request_unit(self) -> str:
+        """systemd unit that ends a request which waits without a tool; its timer has the same name."""
+        return f"st-{self.short}-request"
+
+    @property
     def server(self) -> str:
         """Cloud name of the tunnel server."""
         return f"support-tunnel-{self.short}"

@@ -17,6 +17,8 @@ from support_tunnel.core.secret import Secret
 __all__ = [
     "capabilities",
     "cut",
+    "end_request_after",
+    "forget_request_timer",
     "handshake",
     "leftovers",
     "read",
@@ -113,10 +115,7 @@ def start_keeper(names: Names, command: Sequence[str]) -> Secret[str]:
     keeper exits, crashes, is killed or is stopped, and BindsTo stops the keeper when the session's unit goes. Not After=: in
     `systemctl stop 'st-*'` the session's stop would then wait for the keeper's, whose ending waits for the session's.
     """
-    # systemd puts variables in place of $NAME in the words of a command; $$ is a dollar sign (systemd.service(5)).
-    words = [word.replace("$", "$$") for word in command]
-    keep = shlex.join([*words, "keep", names.tunnel])
-    end = shlex.join([*words, "end", names.tunnel])
+    keep, end = _unit_words(command, "keep", names), _unit_words(command, "end", names)
     return Secret(
         rf"""set -eu
 systemctl is-active --quiet {names.keeper_unit} && exit 0
@@ -125,6 +124,28 @@ systemd-run --quiet --collect --unit={names.keeper_unit} --description='support-
     -p ExecStopPost={shlex.quote(end)} {keep}
 """
     )
+
+
+def _unit_words(command: Sequence[str], what: str, names: Names) -> str:
+    """systemd puts variables in place of $NAME in the words of a command; $$ is a dollar sign (systemd.service(5))."""
+    return shlex.join([*(word.replace("$", "$$") for word in command), what, names.tunnel])
+
+
+def end_request_after(names: Names, command: Sequence[str], seconds: int) -> Secret[str]:
+    """Have systemd call `command` with `expire TUNNEL` once, so many seconds from now: no tool watches a request that waits."""
+    return Secret(
+        rf"""set -eu
+systemctl is-active --quiet {names.request_unit}.timer && exit 0
+systemd-run --quiet --collect --unit={names.request_unit} --description='support-tunnel request {names.short}' \
+    --on-active={seconds} --timer-property=AccuracySec=1s -p UMask=0077 -p LimitCORE=0 \
+    {_unit_words(command, "expire", names)}
+"""
+    )
+
+
+def forget_request_timer(names: Names) -> Secret[str]:
+    """Nothing is left to end for the timer of `end_request_after`."""
+    return Secret(f"systemctl stop {names.request_unit}.timer 2>/dev/null\nexit 0\n")
 
 
 def stop_keeper(names: Names) -> Secret[str]:
@@ -171,6 +192,7 @@ def sweep_names(names: Names) -> Secret[str]:
 # The group comes before the account and says nothing of whose it is; our log of this session, on disk before either, does.
 if [ -e {DEVICE_LOG_FOLDER}/{names.short}.jsonl ] && ! getent passwd {names.user} >/dev/null &&
     getent group {names.user} >/dev/null; then groupdel {names.user}; fi
+systemctl stop {names.request_unit}.timer 2>/dev/null
 rm -f /run/systemd/system/{names.session_unit} /run/systemd/system/{names.tunnel_unit}
 rm -rf {_RUN}/{names.short} {undo_folder(names)}
 systemctl daemon-reload 2>/dev/null
@@ -189,7 +211,7 @@ nft list table inet {names.interface} >/dev/null 2>&1 && left 'nft table {names.
 getent passwd {names.user} >/dev/null && left 'account {names.user}'
 getent group {names.user} >/dev/null && left 'group {names.user}'
 pgrep --ns $$ --nslist pid -u {names.user} >/dev/null 2>&1 && left 'processes of {names.user}'
-for unit in {names.session_unit} {names.tunnel_unit}; do
+for unit in {names.session_unit} {names.tunnel_unit} {names.request_unit}.timer; do
     case $(systemctl is-active "$unit" 2>/dev/null) in active|activating|deactivating) left "unit $unit" ;; esac
     [ -e "/run/systemd/system/$unit" ] && left "unit file $unit"
 done
@@ -218,7 +240,7 @@ def traces() -> Secret[str]:
     by their description; a group by the log of its session.
     """
     return Secret(
-        rf"""name() {{ sed -n 's/^st-\{{0,1\}}\([0-9a-f]\{{8\}}\)\(-[a-z]*\)\{{0,1\}}\(\.service\)\{{0,1\}}$/\1/p'; }}
+        rf"""name() {{ sed -n 's/^st-\{{0,1\}}\([0-9a-f]\{{8\}}\)\(-[a-z]*\)\{{0,1\}}\(\.[a-z]*\)\{{0,1\}}$/\1/p'; }}
 {{
     getent passwd | grep '{_OUR_COMMENT}' | cut -d: -f1 | name
     getent group | cut -d: -f1 | name | while read -r short; do
@@ -227,7 +249,7 @@ def traces() -> Secret[str]:
     ip -o link show | grep -F 'alias support-tunnel' | cut -d: -f2 | tr -d ' ' | name
     nft list chains inet 2>/dev/null |
         awk '$1 == "table" {{ table = $3 }} $1 == "chain" && $2 == "support_tunnel" {{ print table }}' | name
-    grep -ils '^Description="\{{0,1\}}support[- ]tunnel' /run/systemd/system/st-*.service /run/systemd/transient/st-*.service |
+    grep -ils '^Description="\{{0,1\}}support[- ]tunnel' /run/systemd/system/st-*.service /run/systemd/transient/st-*.* |
         sed 's|.*/||' | name
     ls {_RUN} 2>/dev/null | sed -n 's/^\(undo-\)\{{0,1\}}\([0-9a-f]\{{8\}}\)$/\2/p'
 }} | while IFS= read -r short; do printf 'short\t%s\n' "$short"; done

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from support_tunnel.core import owner_screens
 from support_tunnel.core.errors import ConsentRefused
+from support_tunnel.core.owner_screens import Introduction
+from support_tunnel.core.ports import Question
 from support_tunnel.core.secret import Secret
 
 __all__ = ["RecordedProgress", "ScriptedPrompt"]
@@ -28,7 +31,13 @@ class ScriptedPrompt:
     def show(self, text: str) -> None:
         self.shown.append(text)
 
-    def ask(self, question: str, *, timeout: float) -> str:
+    def introduce(self, who: Introduction) -> None:
+        self.shown.append(owner_screens.asking(who))
+
+    def ask(self, question: str, *, about: Question, timeout: float) -> str:
+        return self._next(question, timeout)
+
+    def _next(self, question: str, timeout: float) -> str:
         self.asked.append(question)
         if not self._answers:
             raise ConsentRefused("consent.timeout", f"nobody answered within {timeout:g} seconds")
@@ -36,8 +45,8 @@ class ScriptedPrompt:
         return answer(question) if callable(answer) else answer
 
     def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
-        typed = self.ask(question, timeout=0)
-        while wants_more is not None and wants_more(typed) and (line := self.ask("", timeout=0)):
+        typed = self._next(question, 0)
+        while wants_more is not None and wants_more(typed) and (line := self._next("", 0)):
             typed += "\n" + line
         return Secret(typed)
 

@@ -34,6 +34,13 @@ def test_the_file_is_read(config: Path) -> None:
     assert (settings.api, settings.api_fingerprint, settings.name) == ("https://a.example:8443", "ab", "Till 3 %h")
 
 
+def test_how_many_at_once(config: Path) -> None:
+    write(config, "[device]\napi = https://a.example\n")
+    assert load_device_settings({}, config=config).max_sessions == 1
+    write(config, "[device]\napi = https://a.example\nmax-sessions = 5\n")
+    assert load_device_settings({}, config=config).max_sessions == 5
+
+
 def test_the_environment_wins(config: Path) -> None:
     write(config, "[device]\napi = https://a.example\n")
     environ = {"SUPPORT_TUNNEL_API": "https://b.example", "SUPPORT_TUNNEL_API_FINGERPRINT": "cd"}
@@ -52,6 +59,8 @@ def test_the_host_name_is_the_name(config: Path) -> None:
         ("[devices]\napi = https://a.example\n", "config.unknown", "[devices]"),
         ("api = x\n", "config.syntax", "config.ini"),
         ("[device]\napi = a\napi = b\n", "config.syntax", "config.ini"),
+        ("[device]\napi = https://a.example\nmax-sessions = 0\n", "config.value", "device/max-sessions"),
+        ("[device]\napi = https://a.example\nmax-sessions = many\n", "config.value", "device/max-sessions"),
         ("[device]\nname = x\n", "config.api", "no API address"),
         ("", "config.api", "no API address"),
     ],

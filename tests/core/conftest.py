@@ -17,7 +17,8 @@ from support_tunnel.core.st1 import schedule
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.answering import seal_answer
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.device import DeviceOffer, DeviceSession
+from support_tunnel.core.st1.device import DeviceOffer
+from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
 from support_tunnel.core.st1.payloads import Answer, Path
 from support_tunnel.core.st1.signer import KeySigner, Trust

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support_tunnel.core import ssh_key
-from support_tunnel.core.consent import Asking, Consent, ConsentPolicy, by_owner, consent_text
+from support_tunnel.core.consent import Asking, Consent, ConsentPolicy, by_owner, in_advance
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.scope import Scope
 
@@ -92,22 +92,6 @@ def test_policy_files_that_are_refused(text: str, code: str) -> None:
     assert caught.value.code == code
 
 
-def test_screen_for_somebody_unknown(asking: Asking) -> None:
-    text = consent_text(asking)
-    for words in (
-        "Ann Support",
-        asking.signer.fingerprint,
-        "NOT VERIFIED: anybody with the code",
-        "first time on this device",
-        "ordinary user",
-        "2026-05-04 12:10 UTC",
-        "inv stop",
-    ):
-        assert words in text
-    assert " verified: " not in text
-
-
-def test_screen_for_somebody_met_before(asking: Asking, parties: Any) -> None:
-    text = consent_text(asking, met_before=3, last_met=parties.now)
-    assert "here 3 times before, last on 2026-05-04" in text
-    assert "NOT VERIFIED" in text
+def test_consent_in_advance_is_to_what_was_offered_and_says_so(asking: Asking) -> None:
+    consent = in_advance(asking)
+    assert (consent.how, consent.scope, consent.until) == ("in advance", asking.answer.scope, asking.until)

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support_tunnel.core.consent import by_owner
 from support_tunnel.core.errors import ConsentRefused, MessageError, SupportTunnelError, WrongState
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
-from support_tunnel.core.st1.device import DeviceOffer, DeviceSession
+from support_tunnel.core.st1.device import DeviceOffer
+from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.states import AdminState, DeviceState
 
 HEAD = "cd" * 32

@@ -20,7 +20,7 @@ OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit 
 CUT = {"interface", "table", "session unit", "tunnel unit"}
 UNDONE = {"account", "unit files", "folder", "undo", *CUT}
 CAPABLE = "uid\t0\nsystemd\trunning\nsystemd-version\tsystemd 252\nwireguard\tkernel\nipv6\ton\nrun\ttmpfs\nrun-writable\tyes\n"
-SWEPT = {"account", "unit files", "folder", "undo"}
+SWEPT = {"account", "unit files", "folder", "undo", "request timer"}
 
 
 def reported(script: str, *, only: int | None = None) -> Completed:
@@ -48,6 +48,7 @@ class DeviceModel:
         self.holds: dict[str, set[str]] = {}
         self.scripts: list[str] = []
         self.on_keeper_start: Callable[[TunnelId], None] = lambda tunnel: None
+        self.on_request_timer: Callable[[TunnelId, int], None] = lambda tunnel, seconds: None
         self.on_keeper_end: Callable[[str], None] = lambda short: None
         self.foreign: set[str] = set()
         """What others have under the names of every session."""
@@ -88,6 +89,9 @@ class DeviceModel:
         known: dict[str, Callable[[], str]] = {
             probes.cut(names).reveal(): lambda: self._lose(short, things, CUT),
             probes.stop_keeper(names).reveal(): lambda: self._stop_keeper(short),
+            probes.forget_request_timer(names).reveal(): lambda: self._lose(
+                short, things, {"request timer"}, cut=False
+            ),
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: self._handshake(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
@@ -99,6 +103,10 @@ class DeviceModel:
         if text == undo_script(probes.undo_folder(names)).reveal():
             self._lose(short, things, UNDONE)
             return Completed(0, "support-tunnel: end \n", "")
+        if timer := re.search(rf"--on-active=(\d+) [^|]*expire ({short}[0-9a-f]{{24}})", text):
+            things.add("request timer")
+            self.on_request_timer(TunnelId(timer[2]), int(timer[1]))
+            return Completed(0, "", "")
         if "systemd-run" in text and "keep" in text:
             return self._start_keeper(short, things, text)
         assert "st_step" in text, "the device does not know this script"
@@ -131,9 +139,9 @@ class DeviceModel:
         there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self._cloud.servers())
         return "handshake\t1893456000\n" if there else ""
 
-    def _lose(self, short: str, things: set[str], which: set[str]) -> str:
+    def _lose(self, short: str, things: set[str], which: set[str], *, cut: bool = True) -> str:
         things -= which - self.sticks
-        if "session unit" not in things:
+        if cut and "session unit" not in things:
             self.keeper_dies(short)  # BindsTo
         return ""
 

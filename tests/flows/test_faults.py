@@ -77,6 +77,17 @@ def requested(world: World, wiring: FaultWiring) -> Job:
     return job(world, lambda: world.request(wiring))
 
 
+def waiting(world: World) -> None:
+    """A request that its owner approved in advance waits, and a helper is there to answer it."""
+    world.request_and_leave(approved=True)
+    world.turns.start(world.answer)
+
+
+def answered(world: World) -> None:
+    waiting(world)
+    world.turns.run(until=lambda: any(blob.slot == "answer" for blob in world.office.boxes[world.tunnel].blobs))
+
+
 def connected(world: World) -> None:
     world.connect()
 
@@ -128,6 +139,15 @@ def everybody_cleans_up(world: World) -> None:
 VERBS = {
     "create_server": Verb(lambda world: None, created, everybody_cleans_up),
     "request_and_connect": Verb(lambda world: None, requested, everybody_cleans_up),
+    "request_and_leave": Verb(
+        lambda world: None,
+        lambda world, wiring: job(world, lambda: world.request_and_leave(wiring)),
+        everybody_cleans_up,
+    ),
+    "go_on": Verb(waiting, lambda world, wiring: job(world, lambda: world.go_on(wiring)), everybody_cleans_up),
+    "connect_approved": Verb(
+        answered, lambda world, wiring: job(world, lambda: world.connect_approved(wiring)), everybody_cleans_up
+    ),
     "stop": Verb(connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up),
     "stop_by_owner": Verb(
         connected, lambda world, wiring: job(world, lambda: world.stop_by_owner(wiring)), everybody_cleans_up
@@ -230,6 +250,9 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
     assert ports == {
         "create_server": {"certifier", "cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
         "request_and_connect": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
+        "request_and_leave": {"journal", "mailbox", "prompt", "shell", "vault"},
+        "go_on": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
+        "connect_approved": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "stop": {"cloud", "ledger", "mailbox", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},

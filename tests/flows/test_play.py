@@ -114,7 +114,7 @@ def test_an_owner_who_does_not_say_yes_opens_nothing_and_the_admin_is_told(
     device, admin = both(world)
     assert isinstance(device.error, ConsentRefused)
     assert device.error.code == code
-    assert failed(admin).code == "tunnel.closed"
+    assert (failed(admin).code, failed(admin).exit_code) == ("consent.declined", 3)
     clean_and_closed(world)
     assert "opened" not in world.events()
     assert world.device.holds[world.tunnel[:8]] == set()
@@ -168,7 +168,7 @@ def test_no_handshake_ends_it_for_both(world: World) -> None:
     world.device._handshake = lambda short, things: ""  # type: ignore[method-assign]  # a network that lets no UDP through
     device, admin = both(world)
     assert failed(device).code == "wait.timeout"
-    assert failed(admin).code == "tunnel.closed"
+    assert (failed(admin).code, failed(admin).exit_code) == ("device.stopped", 6)
     clean_and_closed(world)
 
 
@@ -177,7 +177,7 @@ def test_a_device_that_fails_half_way_is_put_back(world: World) -> None:
     world.device.breaks_off = True
     device, admin = both(world)
     assert failed(device).code == "converge.failed"
-    assert failed(admin).code == "tunnel.closed"
+    assert (failed(admin).code, failed(admin).exit_code) == ("device.stopped", 6)
     clean_and_closed(world)
 
 

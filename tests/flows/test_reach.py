@@ -10,8 +10,9 @@ from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.scope import Scope
 from support_tunnel.flows.admin import reach
+from support_tunnel.flows.device.let_in import Connected
 from support_tunnel.flows.device.request import Wish
-from support_tunnel.flows.device.request_and_connect import Connected, request_and_connect
+from support_tunnel.flows.device.request_and_connect import request_and_connect
 from tests.flows.world import PATIENCE, TTL, World
 
 OFFER = Scope("shell", ports=(8080, 631), files=True)

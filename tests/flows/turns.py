@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.ports import Question
 from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.fake_mailbox import FakeMailbox
 from support_tunnel.testing.people import ScriptedPrompt
@@ -189,8 +190,8 @@ class TurnPrompt:
     def __init__(self, turns: Turns, person: ScriptedPrompt) -> None:
         self._turns = turns
         self._person = person
-        self.show, self.ask_secret = person.show, person.ask_secret
+        self.show, self.introduce, self.ask_secret = person.show, person.introduce, person.ask_secret
 
-    def ask(self, question: str, *, timeout: float) -> str:
+    def ask(self, question: str, *, about: Question, timeout: float) -> str:
         self._turns.wait(lambda: False, timeout if self._person.is_away else self.MOMENT)
-        return self._person.ask(question, timeout=timeout)
+        return self._person.ask(question, about=about, timeout=timeout)

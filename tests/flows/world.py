@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ from support_tunnel.flows.admin.create_server import Answered, create_server
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
+from support_tunnel.flows.device.admit import NOBODY_CAME
 from support_tunnel.flows.device.clean_up import clean_up
+from support_tunnel.flows.device.connect import Tried, connect, connect_approved
 from support_tunnel.flows.device.end_session import end_unless_held, note_reason, stop_session
 from support_tunnel.flows.device.keep import keep
+from support_tunnel.flows.device.let_in import Connected
 from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import Record
 from support_tunnel.flows.device.request import Wish
-from support_tunnel.flows.device.request_and_connect import Connected, request_and_connect
+from support_tunnel.flows.device.request_and_connect import request_and_connect
+from support_tunnel.flows.device.request_and_leave import request_and_leave
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import START, ManualClock
@@ -44,6 +50,8 @@ from tests.flows.turns import Job, TurnClock, TurnMailbox, TurnPrompt, Turns
 REPOSITORY = Path(__file__).resolve().parents[2]
 TTL = 1200
 PATIENCE = 3600
+
+WISH = Wish(scope=Scope("shell"), ttl=TTL, name="kiosk", patience=PATIENCE)
 
 FOREIGN = ServerSpec(name="support-tunnel-12345678", user_data="", expires=START, tags={})
 """A server of somebody else that has our kind of name, and no tag."""
@@ -77,6 +85,7 @@ class World:
         self.device = DeviceModel(self.cloud)
         self.device.on_keeper_start = self._keeper_starts
         self.device.on_keeper_end = self._keeper_ends
+        self.device.on_request_timer = self._request_timer
         self.server = ServerModel(keys()["host"], keys()["wireguard"])
         self.door = FakeDoor()
         self.ledger = DiskLedger(folder / "ledger")
@@ -89,6 +98,7 @@ class World:
         self.notes = RecordedProgress()
         self.library = library or Library(REPOSITORY / "roles", REPOSITORY / "templates")
         rule = {"signer": keys()["public"], "scope": "shell", "max_ttl_minutes": 60}
+        self.max_sessions = 1
         self.policy = ConsentPolicy.parse({"allow": [rule]}) if policy else None
         self.trust = trust or Trust()
         self.signer: Signer = keys()["signer"]
@@ -115,6 +125,7 @@ class World:
             library=self.library,
             trust=self.trust,
             policy=self.policy,
+            max_sessions=self.max_sessions,
         )
 
     def admin_ports(self, wiring: FaultWiring | None = None, *, name: str = "admin", **changes: Any) -> AdminPorts:
@@ -144,10 +155,28 @@ class World:
         """`inv request-and-connect-tunnel`."""
         return request_and_connect(
             self.device_ports(wiring),
-            Wish(scope=Scope("shell"), ttl=TTL, name="kiosk", patience=PATIENCE),
+            WISH,
             keeper=("/bin/keeper",),
             hand_over=self._hand_over,
         )
+
+    def request_and_leave(self, wiring: FaultWiring | None = None, *, approved: bool = False) -> Record:
+        """`inv request`, with `approved` by an owner who approves in advance."""
+        if approved:
+            self.owner_says("approve")
+        return request_and_leave(
+            self.device_ports(wiring),
+            replace(WISH, approved=approved),
+            keeper=("/bin/keeper",),
+            hand_over=self._hand_over,
+        )
+
+    def go_on(self, wiring: FaultWiring | None = None, *, wait: float = PATIENCE) -> Connected:
+        """`inv connect`; without `wait`, `inv approve`."""
+        return connect(self.device_ports(wiring), self.tunnel, keeper=("/bin/keeper",), wait=wait)
+
+    def connect_approved(self, wiring: FaultWiring | None = None) -> list[Tried]:
+        return connect_approved(self.device_ports(wiring), keeper=("/bin/keeper",))
 
     def answer(
         self, wiring: FaultWiring | None = None, *, max_ttl: int | None = None, name: str = "admin", **changes: Any
@@ -244,11 +273,21 @@ class World:
 
     # --- what the fakes call ---
 
-    def _hand_over(self, code: Code) -> None:
+    def _hand_over(self, code: Code, record: Record) -> None:
         self.code = code
 
     def _read_aloud(self, digits: str) -> None:
         self.digits = digits
+
+    def _request_timer(self, tunnel: TunnelId, seconds: int) -> None:
+        def expire() -> None:
+            self.clock.pause(seconds)
+            if "request timer" in self.device.holds[tunnel[:8]]:
+                ports = self.device_ports()
+                note_reason(ports, tunnel, NOBODY_CAME)
+                end_unless_held(ports, tunnel)
+
+        self.turns.start(expire)
 
     def _keeper_starts(self, tunnel: TunnelId) -> None:
         self.keepers[tunnel[:8]] = self.turns.start(lambda: self.keeps(tunnel))

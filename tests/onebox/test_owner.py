@@ -110,7 +110,7 @@ def test_a_second_time_the_owner_is_told_so_and_refuses(people: Crew) -> None:
         asking.screen.sees("Error (consent.declined)")
         assert asking.screen.end() == 3
         ended = asking.helper.end(timeout=PATIENCE)
-    assert (ended.status, last_json(ended.stdout)["error"]["code"]) == (4, "tunnel.closed")
+    assert (ended.status, last_json(ended.stdout)["error"]["code"]) == (3, "consent.declined")
     assert people.left(asking.code.tunnel) == []
     assert people.times_met() == met
 
@@ -124,7 +124,7 @@ def test_three_wrong_entries_end_it(people: Crew) -> None:
         asking.screen.sees("Error (sas.wrong)")
         assert asking.screen.end() == 3
         ended = asking.helper.end(timeout=PATIENCE)
-    assert (ended.status, last_json(ended.stdout)["error"]["code"]) == (4, "tunnel.closed")
+    assert (ended.status, last_json(ended.stdout)["error"]["code"]) == (3, "consent.declined")
     assert people.left(asking.code.tunnel) == []
 
 

@@ -14,7 +14,7 @@ from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, Se
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
-from support_tunnel.core.ports.people import Progress, Prompt
+from support_tunnel.core.ports.people import Progress, Prompt, Question
 
 __all__ = [
     "Acquaintances",
@@ -38,6 +38,7 @@ __all__ = [
     "Met",
     "Progress",
     "Prompt",
+    "Question",
     "Server",
     "ServerShell",
     "ServerSpec",

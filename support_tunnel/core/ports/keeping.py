@@ -50,9 +50,17 @@ class Vault(Protocol):
         """Work on this tunnel alone; a killed process lets go. Raises WrongState `tunnel.busy` while another holds it."""
         ...
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Be the only process that counts tunnels and holds another one; waits for its turn, and is given back at once."""
+        ...
+
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None: ...
 
     def get(self, tunnel: TunnelId, name: str) -> Secret[bytes] | None: ...
+
+    def drop(self, tunnel: TunnelId, name: str) -> None:
+        """Overwrite and forget one secret; missing is fine."""
+        ...
 
     def path(self, tunnel: TunnelId, name: str) -> str:
         """Where `name` lies, for programs that take a file (ssh)."""

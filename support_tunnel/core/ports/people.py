@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from support_tunnel.core.secret import Secret
 
-__all__ = ["Progress", "Prompt"]
+if TYPE_CHECKING:
+    from support_tunnel.core.owner_screens import Introduction
+
+__all__ = ["Progress", "Prompt", "Question"]
+
+
+Question = Literal["digits", "decision", "advance"]
+"""What an owner is asked: the six digits, yes or no, approval before anybody has answered."""
 
 
 class Prompt(Protocol):
@@ -15,8 +22,12 @@ class Prompt(Protocol):
 
     def show(self, text: str) -> None: ...
 
-    def ask(self, question: str, *, timeout: float) -> str:
-        """One line as typed; raises ConsentRefused `consent.timeout` when nothing comes."""
+    def introduce(self, who: Introduction) -> None:
+        """Show who asks to be let in, and for what; a question about it follows."""
+        ...
+
+    def ask(self, question: str, *, about: Question, timeout: float) -> str:
+        """One line as typed within `timeout` seconds; raises ConsentRefused `consent.timeout` when nothing comes."""
         ...
 
     def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:

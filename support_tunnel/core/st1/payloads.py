@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 Transport = Literal["wireguard"]
-ControlKind = Literal["ping", "stop", "stopped"]
+ControlKind = Literal["declined", "ping", "stop", "stopped"]
 SHORTEST_TTL: Final = 60
 LONGEST_TTL: Final = 86_400
 VERSION: Final = 1

@@ -15,7 +15,7 @@ from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.payloads import Path as TunnelPath
-from support_tunnel.flows.admin.finish import READY_PATIENCE, Answered, finish
+from support_tunnel.flows.admin.finish import CONFIRM_PATIENCE, Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
@@ -58,7 +58,7 @@ def create_server(
         cloud=ports.cloud,
         stage="intended",
         created=now,
-        expires=now + timedelta(seconds=ttl + READY_PATIENCE),
+        expires=now + timedelta(seconds=ttl + CONFIRM_PATIENCE),
         device_name=offer.offer.name,
     )
     with ports.vault.hold(tunnel):

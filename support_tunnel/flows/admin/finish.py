@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from support_tunnel.core import addressing
-from support_tunnel.core.errors import HostError
+from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.flows.admin.certify import certify
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import Reached
+from support_tunnel.flows.admin.record import Reached, load_channel
 
 __all__ = ["Answered", "finish"]
 
-CONFIRM_PATIENCE = 60.0
-"""Seconds for the device's tool to confirm the keys; no person is involved yet."""
+CONFIRM_PATIENCE = 1800.0
+"""Seconds for the device to take up the answer: at once where a tool waits for it, later where the owner left it waiting."""
 READY_PATIENCE = 1800.0
 """Seconds for the owner to read, listen and decide: three questions of ten minutes."""
 
@@ -48,7 +48,10 @@ def finish(
     shell: ServerShell,
     read_aloud: Callable[[str], None],
 ) -> Answered:
-    """Give the server its peer, post the answer, hear the device out. Raises HostError, WrongState, MessageError."""
+    """Give the server its peer, post the answer, hear the device out.
+
+    Raises ConsentRefused when the owner says no, HostError, WrongState, MessageError.
+    """
     tunnel = entry.tunnel
     ports.progress.step("Handing the tunnel's key to the server")
     # Before the answer is out: a device whose first handshake finds no key waits five seconds for the next
@@ -68,6 +71,7 @@ def finish(
     mailbox.post(tunnel, "answer", session.message)
     posted = ports.clock.monotonic()
 
+    ports.progress.step("Waiting for the device to take up the answer")
     confirm = _await(ports, entry, mailbox, "confirm", CONFIRM_PATIENCE)
     digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
     # Before anybody speaks: without it a device of an organisation would let nobody in, whatever its owner says.
@@ -99,8 +103,29 @@ def _await(ports: AdminPorts, entry: LedgerEntry, mailbox: Mailbox, slot: str, s
             seen = blob.number
             if blob.slot == slot:
                 return blob
+            if blob.slot == "control-device":
+                _refuse_the_end(ports, entry, blob)
     raise HostError(
         "device.silent",
         f"the device sent no {slot} within {seconds:g} seconds",
         next_step="Ask the owner for a new code.",
     )
+
+
+def _refuse_the_end(ports: AdminPorts, entry: LedgerEntry, blob: Blob) -> None:
+    """Raise ConsentRefused `consent.declined` or HostError `device.stopped` when the device says so; others cannot."""
+    channel = load_channel(ports.vault, entry.tunnel)
+    try:
+        said = channel.receive(blob.data).kind if channel else ""
+    except MessageError:
+        return  # forged or repeated by the API: it changes nothing
+    if said == "declined":
+        raise ConsentRefused(
+            "consent.declined", "the owner did not let you in; nothing was opened", next_step="Talk to the owner."
+        )
+    if said == "stopped":
+        raise HostError(
+            "device.stopped",
+            "the device could not open the session, and has ended it",
+            next_step="The owner's screen says why; ask them for a new code.",
+        )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from support_tunnel.core.consent import Consent, by_owner, consent_text
-from support_tunnel.core.errors import ConsentRefused, MessageError
-from support_tunnel.core.st1.device import DeviceSession
+import math
+from dataclasses import replace
+
+from support_tunnel.core.consent import Consent, by_owner, in_advance
+from support_tunnel.core.errors import ConsentRefused, MessageError, WrongState
+from support_tunnel.core.owner_screens import introduction
+from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
+from support_tunnel.flows.device.keep_request import drop_request
 from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
 
-__all__ = ["NOBODY_CAME", "admit", "await_answer"]
+__all__ = ["NOBODY_CAME", "OWNER_PATIENCE", "admit", "await_answer", "without_asking"]
 
 LONGEST_POLL = 25.0
 """Seconds one look into the mailbox may wait; below the idle limit of common proxies."""
@@ -21,14 +27,17 @@ OWNER_PATIENCE = 600.0
 NOBODY_CAME = "nobody answered the request in time"
 
 
-def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
-    """Block until an answer opens. An answer that does not open changes nothing and is shown to the owner (2.3).
+def await_answer(ports: DevicePorts, requested: Requested, wait: float = math.inf) -> DeviceSession:
+    """Block until an answer opens, `wait` seconds at most. One that does not open changes nothing and is shown to the owner (2.3).
 
-    Raises ConsentRefused `request.timeout` when nobody came, MessageError when an answer opened and breaks a rule.
+    Raises WrongState `answer.none` when `wait` is over, ConsentRefused `request.timeout` when the request itself is,
+    MessageError when an answer opened and breaks a rule.
     """
-    tunnel, seen = requested.code.tunnel, 0
+    tunnel, seen = requested.tunnel, 0
+    deadline = ports.clock.monotonic() + wait
     while (left := (requested.record.until - ports.clock.now()).total_seconds()) > 0:
-        for blob in requested.mailbox.messages(tunnel, after=seen, wait=min(LONGEST_POLL, left)):
+        patience = max(0.0, deadline - ports.clock.monotonic())
+        for blob in requested.mailbox.messages(tunnel, after=seen, wait=min(LONGEST_POLL, left, patience)):
             seen = blob.number
             if blob.slot != "answer":
                 continue
@@ -40,6 +49,12 @@ def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
                     raise
                 ports.journal.append(tunnel, "answer-unopened", {"code": refused.code})
                 ports.progress.note("Somebody without the code tried to answer; nothing was opened.")
+        if ports.clock.monotonic() >= deadline:
+            raise WrongState(
+                "answer.none",
+                "nobody has answered yet; the request goes on waiting",
+                next_step=f"Wait for an answer with `inv connect {tunnel[:8]}`, or look again later.",
+            )
     raise ConsentRefused(
         "request.timeout",
         NOBODY_CAME,
@@ -48,10 +63,28 @@ def await_answer(ports: DevicePorts, requested: Requested) -> DeviceSession:
 
 
 def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> Consent:
-    """Confirm the keys to the admin, then get the owner's consent: from their policy file, or typed here."""
-    tunnel = requested.code.tunnel
-    requested.mailbox.post(tunnel, "confirm", session.confirm(ports.clock.now()))
-    consent = (ports.policy.decide(session) if ports.policy else None) or _ask(ports, session)
+    """Confirm the keys to the admin, then get the owner's consent: given before, or typed here.
+
+    From the confirmation on no other process goes on with this request, and the admin can be told of a no.
+    """
+    tunnel, answer = requested.tunnel, session.answer
+    confirmation = session.confirm(ports.clock.now())
+    drop_request(ports, tunnel)
+    save_channel(ports.vault, tunnel, session.channel())
+    save_record(
+        ports.vault,
+        tunnel,
+        replace(
+            requested.record,
+            stage="answered",
+            scope=answer.scope,
+            ttl=answer.ttl,
+            admin_name=answer.name,
+            admin_fingerprint=session.signer.fingerprint,
+        ),
+    )
+    requested.mailbox.post(tunnel, "confirm", confirmation)
+    consent = without_asking(ports, requested, session) or _ask(ports, session)
     ports.journal.append(
         tunnel,
         "consented",
@@ -67,6 +100,13 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
     return consent
 
 
+def without_asking(ports: DevicePorts, requested: Requested, session: DeviceSession) -> Consent | None:
+    """Consent that was given before: by a rule of root's policy file, or by the owner when they asked. Sends nothing."""
+    session.confirm(ports.clock.now())
+    allowed = ports.policy.decide(session) if ports.policy else None
+    return allowed or (in_advance(session) if requested.record.approved else None)
+
+
 def _vouched(signer: SignerIdentity) -> dict[str, str]:
     """For the log, where an organisation answers for the helper: which, and the words of its certificate."""
     return {"organisation": signer.organisation, "key_id": signer.key_id} if signer.organisation else {}
@@ -75,9 +115,11 @@ def _vouched(signer: SignerIdentity) -> dict[str, str]:
 def _ask(ports: DevicePorts, session: DeviceSession) -> Consent:
     ports.progress.end()
     met = ports.acquaintances.met(session.signer.fingerprint)
-    ports.prompt.show(consent_text(session, met_before=met.times, last_met=met.last))
+    ports.prompt.introduce(introduction(session, met_before=met.times, last_met=met.last))
     skipped = _digits_skipped(ports, session)
-    said = ports.prompt.ask("Let them in? Type yes to open, anything else to refuse: ", timeout=OWNER_PATIENCE)
+    said = ports.prompt.ask(
+        "Let them in? Type yes to open, anything else to refuse: ", about="decision", timeout=OWNER_PATIENCE
+    )
     if said.strip().lower() != "yes":
         raise _declined()
     return by_owner(session, digits_skipped=skipped)
@@ -92,7 +134,9 @@ def _digits_skipped(ports: DevicePorts, session: DeviceSession) -> bool:
     verified = session.signer.organisation is not None
     otherwise = "(or Enter to go on without, or no)" if verified else "(or skip, or no)"
     while True:
-        typed = ports.prompt.ask(f"Six digits that the helper reads to you {otherwise}: ", timeout=OWNER_PATIENCE)
+        typed = ports.prompt.ask(
+            f"Six digits that the helper reads to you {otherwise}: ", about="digits", timeout=OWNER_PATIENCE
+        )
         word = typed.strip().lower()
         if verified and word in ("", "skip"):
             return True

@@ -6,6 +6,7 @@ from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import end_session, note_reason
+from support_tunnel.flows.device.keep_request import is_kept
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_record
 from support_tunnel.flows.teardown import Teardown
@@ -29,7 +30,7 @@ def known_tunnels(ports: DevicePorts) -> list[TunnelId]:
 
 
 def clean_up(ports: DevicePorts) -> list[TunnelId]:
-    """End what is orphaned and return it; a session with a live keeper, or a tool at work on it, is left alone.
+    """End what is orphaned and return it; a session with a live keeper, a request that waits, or a tool at work is left alone.
 
     One that does not end keeps none of the others from ending; its error is raised after them.
     """
@@ -43,6 +44,8 @@ def clean_up(ports: DevicePorts) -> list[TunnelId]:
 
 
 def _is_watched(ports: DevicePorts, tunnel: TunnelId) -> bool:
+    if is_kept(ports, tunnel):
+        return True
     if probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20).get("keeper") != "active":
         return False
     try:

@@ -10,6 +10,7 @@ from support_tunnel.core.errors import HostError, UsageError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
+from support_tunnel.core.st1.payloads import ControlKind
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.ports import DevicePorts
@@ -17,7 +18,9 @@ from support_tunnel.flows.device.record import Record, load_channel, load_record
 from support_tunnel.flows.device.run_hook import run_down
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["end_session", "end_unless_held", "note_reason", "stop_all", "stop_session", "was_stopped"]
+__all__ = ["OWNER_ENDED_IT", "end_session", "end_unless_held", "note_reason", "stop_all", "stop_session", "was_stopped"]
+
+OWNER_ENDED_IT = "the owner ended it"
 
 _REASON = "reason"
 
@@ -121,6 +124,9 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
         ports.progress.note(f"Ending {tunnel[:8]} by its names alone: {known.damaged.message}.")
     if known.may_be_open:
         left += _put_back(ports, tunnel, known.record, ending)
+    else:
+        with ending.step():
+            ports.shell.run_script(probes.forget_request_timer(Names(tunnel)), timeout=20)
     head, channel = "", None
     with ending.step():
         if known.record or known.damaged:
@@ -176,11 +182,15 @@ def _channel(ports: DevicePorts, tunnel: TunnelId) -> Channel | None:
 
 
 def _tell(ports: DevicePorts, tunnel: TunnelId, record: Record, channel: Channel | None, head: str) -> None:
-    """The sealed `stopped` for the admin; the API being away changes nothing here. Without a log's head only the closing."""
+    """The sealed `stopped` for the admin, or `declined` when nothing was opened; the API being away changes nothing here.
+
+    Without a log's head only the closing.
+    """
     mailbox = ports.mailbox_for(record.device_token, patient=False)
     try:
         if channel is not None and head:
-            mailbox.post(tunnel, "control-device", channel.send("stopped", head, now=ports.clock.now()))
+            kind: ControlKind = "declined" if record.stage == "answered" else "stopped"
+            mailbox.post(tunnel, "control-device", channel.send(kind, head, now=ports.clock.now()))
         mailbox.close(tunnel)
     except (HostError, WrongState) as away:
         ports.progress.note(f"The helper could not be told ({away.message}); this device is closed all the same.")

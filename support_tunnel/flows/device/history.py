@@ -17,7 +17,12 @@ from support_tunnel.flows.device.status import TunnelStatus, status
 __all__ = ["TunnelHistory", "history"]
 
 _TIMED_OUT = frozenset({TIME_OVER, NOBODY_CAME})
-_STAGES = {"requested": Number.PENDING, "opening": Number.RUNNING, "active": Number.CONNECTED}
+_STAGES = {
+    "requested": Number.PENDING,
+    "answered": Number.STARTED,
+    "opening": Number.RUNNING,
+    "active": Number.CONNECTED,
+}
 _EVENTS = {"requested": Number.PENDING, "consented": Number.STARTED, "opened": Number.CONNECTED}
 
 

@@ -9,14 +9,14 @@ from support_tunnel.core import addressing
 from support_tunnel.core.consent import Consent
 from support_tunnel.core.errors import ConsentRefused, HostError, WrongState
 from support_tunnel.core.names import Names, TunnelId
-from support_tunnel.core.st1.device import DeviceSession
+from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.end_session import was_stopped
 from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
-from support_tunnel.flows.device.record import save_channel, save_record
+from support_tunnel.flows.device.record import save_record
 from support_tunnel.flows.device.request import Requested
 from support_tunnel.flows.device.run_hook import run_up
 
@@ -44,7 +44,7 @@ def open_session(
     device's sshd. Raises HostError when a step, or a script of the owner, fails, ConsentRefused `consent.stopped` when
     somebody has stopped the request meanwhile; the caller then ends the session.
     """
-    tunnel, names = requested.code.tunnel, Names(requested.code.tunnel)
+    tunnel, names = requested.tunnel, Names(requested.tunnel)
     _refuse_if_stopped(ports, tunnel, "before you said yes")
     require_free_names(ports, tunnel)
     record = replace(
@@ -54,13 +54,13 @@ def open_session(
         boottime_limit=ports.clock.boottime() + (consent.until - ports.clock.now()).total_seconds(),
         admin_name=consent.name,
         admin_fingerprint=consent.fingerprint,
-        scope=consent.scope.level,
-        network=str(requested.code.network),
+        scope=consent.scope,
+        ttl=session.answer.ttl,
+        network=str(requested.offer.network),
     )
     save_record(ports.vault, tunnel, record)
     run_up(ports, tunnel, "pre-up", record)
     _refuse_if_stopped(ports, tunnel, "before anything was opened")
-    save_channel(ports.vault, tunnel, session.channel())
     ports.library.converge(
         ports.shell,
         ("device_tunnel", "device_access"),
@@ -115,7 +115,7 @@ def _lost() -> HostError:
 def _variables(
     requested: Requested, session: DeviceSession, consent: Consent, kex: tuple[str, ...]
 ) -> dict[str, object]:
-    names, network = Names(requested.code.tunnel), requested.code.network
+    names, network = Names(requested.tunnel), requested.offer.network
     path = session.answer.paths[0]
     return {
         "session_short": names.short,

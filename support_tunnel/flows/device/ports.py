@@ -37,3 +37,5 @@ class DevicePorts:
     trust: Trust
     policy: ConsentPolicy | None
     """Root-owned consent policy; None where the owner is always asked."""
+    max_sessions: int = 1
+    """Requests and sessions that this device may have at once."""

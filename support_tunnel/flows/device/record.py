@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Vault
+from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
 
@@ -20,18 +22,23 @@ _CHANNEL = "channel"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`stage` only moves forward: requested, opening, active."""
+    """`stage` only moves forward: requested, answered (an answer was confirmed), opening, active."""
 
     stage: str
     device_token: Secret[str]
     requested: datetime
     until: datetime
     """Of the request while nobody has answered; of the session afterwards."""
+    scope: Scope
+    """The most that is offered; what is granted, from the answer on."""
+    ttl: int
+    """Seconds, likewise."""
+    approved: bool = False
+    """The owner approved in advance of whoever answers."""
     boottime_limit: float = 0.0
     """CLOCK_BOOTTIME second at which the session ends, suspended or not; 0 before there is one."""
     admin_name: str = ""
     admin_fingerprint: str = ""
-    scope: str = ""
     network: str = ""
     """The tunnel's own /64, from the moment the session begins to open."""
 
@@ -47,10 +54,12 @@ def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
         "device_token": record.device_token.reveal(),
         "requested": record.requested.isoformat(),
         "until": record.until.isoformat(),
+        "scope": record.scope.to_dict(),
+        "ttl": record.ttl,
+        "approved": record.approved,
         "boottime_limit": record.boottime_limit,
         "admin_name": record.admin_name,
         "admin_fingerprint": record.admin_fingerprint,
-        "scope": record.scope,
         "network": record.network,
     }
     vault.put(tunnel, _NAME, Secret(json.dumps(fields).encode()))
@@ -65,11 +74,13 @@ def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
     if stored is None:
         return None
     try:
-        fields = json.loads(stored.reveal())
+        fields: dict[str, Any] = json.loads(stored.reveal())
+        scope = fields.pop("scope")
         return Record(
             device_token=Secret(fields.pop("device_token")),
             requested=datetime.fromisoformat(fields.pop("requested")).astimezone(UTC),
             until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
+            scope=Scope(scope["level"], tuple(scope["ports"]), scope["files"]),
             **fields,
         )
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from support_tunnel.core import ssh_key, wireguard_key
 from support_tunnel.core.errors import WrongState
+from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Mailbox
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
@@ -17,7 +20,7 @@ from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, save_record
 
-__all__ = ["Requested", "Wish", "refuse_second", "request"]
+__all__ = ["Requested", "Wish", "place", "request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +34,44 @@ class Wish:
     """Seconds to wait for a helper before the request ends by itself."""
     phone: bool = False
     """A code of words, to be read aloud."""
+    approved: bool = False
+    """Nobody is asked later: the owner has said yes to whoever answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    code: Code
     offer: DeviceOffer
     mailbox: Mailbox
     record: Record
     wireguard_private: Secret[str]
     ssh_host_private: Secret[str]
 
+    @property
+    def tunnel(self) -> TunnelId:
+        return self.offer.tunnel
 
-def refuse_second(ports: DevicePorts) -> None:
-    """One request or session at a time. Raises WrongState `tunnel.active`."""
-    for tunnel in ports.vault.tunnels():
-        raise WrongState(
-            "tunnel.active",
-            f"this device already has a request or session ({tunnel[:8]})",
-            next_step="See it with `inv status`, end it with `inv stop`.",
-        )
+
+@contextmanager
+def place(ports: DevicePorts, tunnel: TunnelId) -> Iterator[None]:
+    """Hold `tunnel` as one of the requests and sessions that this device may have at once.
+
+    Raises WrongState `tunnel.active`, also when another tool takes the last place at the same moment.
+    """
+    with ExitStack() as held:
+        with ports.vault.turn():
+            others = ports.vault.tunnels()
+            if len(others) >= ports.max_sessions:
+                raise WrongState(
+                    "tunnel.active",
+                    f"this device already has {_requests(len(others))} ({', '.join(other[:8] for other in others)})",
+                    next_step="See it with `inv status`, end it with `inv stop`.",
+                )
+            held.enter_context(ports.vault.hold(tunnel))
+        yield
+
+
+def _requests(count: int) -> str:
+    return "a request or session" if count == 1 else f"{count} requests or sessions"
 
 
 def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
@@ -74,10 +95,13 @@ def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
         device_token=Secret(secrets.token_urlsafe(32)),
         requested=now,
         until=now + timedelta(seconds=wish.patience),
+        scope=wish.scope,
+        ttl=wish.ttl,
+        approved=wish.approved,
     )
     # Written before the API hears of it: a killed tool leaves enough to withdraw the request.
     save_record(ports.vault, code.tunnel, record)
     ports.journal.append(code.tunnel, "requested", {"scope": wish.scope.level, "ttl": wish.ttl, "tunnel": code.tunnel})
     mailbox = ports.mailbox_for(record.device_token)
     mailbox.open(code.tunnel, offer.message, claim=code.claim, ttl=wish.patience + wish.ttl)
-    return Requested(code, offer, mailbox, record, wireguard_private, host_private)
+    return Requested(offer, mailbox, record, wireguard_private, host_private)

@@ -1,0 +1,101 @@
+"""What an owner says when they ask for support: the flags that `request` and `request-and-connect-tunnel` share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from support_tunnel.cli.output import shows_pictures, stdout_is_journal
+from support_tunnel.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from support_tunnel.cli.device_settings import DeviceSettings
+    from support_tunnel.cli.handing_over import Handing
+    from support_tunnel.flows.device.request import Wish
+
+__all__ = ["LONGEST_WAIT", "WISH_FLAGS", "Asked", "within"]
+
+WISH_FLAGS: Final = {
+    "ttl": "minutes the helper may stay at most (default 30, at most 480)",
+    "name": "how this device is called on the helper's screen (default: its host name)",
+    "wait": "minutes to wait for a helper before giving up (default 60)",
+    "files": "also offer to copy files both ways",
+    "port": "also offer this TCP port of the device's own (127.0.0.1); may be given more than once",
+    "code-file": "also write the code into this new file (0600)",
+    "phone": "a code of 13 words, to be read over the phone",
+    "qr": "also show the code as a QR, for a helper's camera",
+    "json": "one line of JSON a result, for programs",
+}
+
+LONGEST_WAIT: Final = 24 * 60
+"""Minutes from the request to the end of the session: as long as the API keeps a tunnel (2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The flags as they were given; minutes."""
+
+    ttl: int
+    name: str
+    wait: int
+    code_file: str
+    phone: bool
+    qr: bool
+    files: bool
+    port: Sequence[str]
+    json: bool
+    approved: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError `usage.range`, `code.journal`, `qr.terminal`."""
+        within("ttl", self.ttl, 1, 480)
+        within("wait", self.wait, 1, LONGEST_WAIT - self.ttl)
+        if stdout_is_journal(os.environ) and not self.code_file:
+            raise UsageError(
+                "code.journal",
+                "stdout is the journal, where a code must not be written",
+                next_step="Give --code-file PATH.",
+            )
+        if self.qr and (self.json or not shows_pictures(os.environ)):
+            raise UsageError(
+                "qr.terminal",
+                "a QR is drawn only on a terminal that shows UTF-8 and colours, and not with --json",
+                next_step="Leave --qr out, or run it in such a terminal.",
+            )
+
+    def wish(self, settings: DeviceSettings) -> Wish:
+        from support_tunnel.core.scope import Scope
+        from support_tunnel.flows.device.request import Wish
+
+        return Wish(
+            scope=Scope("shell", tuple(_port(text) for text in self.port), self.files),
+            ttl=self.ttl * 60,
+            name=self.name or settings.name,
+            patience=self.wait * 60,
+            phone=self.phone,
+            approved=self.approved,
+        )
+
+    def handing(self) -> Handing:
+        from support_tunnel.cli.handing_over import Handing
+
+        return Handing(
+            file=Path(self.code_file) if self.code_file else None,
+            as_json=self.json,
+            to_stdout=not stdout_is_journal(os.environ),
+            as_qr=self.qr,
+        )
+
+
+def within(flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise UsageError("usage.range", f"--{flag} is from {least} to {most} minutes")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError("usage.range", "--port is a number from 1 to 65535")
+    return int(text)

@@ -1,0 +1,17 @@
+"""Can this device hold a session at all? Asked before anything is made, so that nothing is half-made where it cannot."""
+
+from __future__ import annotations
+
+from support_tunnel.core.device_health import require_fit
+from support_tunnel.core.kex import POST_QUANTUM_KEX
+from support_tunnel.desired import probes
+from support_tunnel.flows.device.ports import DevicePorts
+
+__all__ = ["usable_kex"]
+
+
+def usable_kex(ports: DevicePorts) -> tuple[str, ...]:
+    """Check that this device can hold a session at all; return the post-quantum key exchanges its ssh knows."""
+    found = probes.read(ports.shell, probes.capabilities(), timeout=20)
+    require_fit(found)
+    return tuple(name for name in POST_QUANTUM_KEX if name in found["kex"].split())
