@@ -21,6 +21,7 @@ from support_tunnel.core.errors import (
     UsageError,
     WrongState,
 )
+from support_tunnel.flows.device.connect import connect_approved
 from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging
@@ -146,7 +147,9 @@ VERBS = {
     ),
     "go_on": Verb(waiting, lambda world, wiring: job(world, lambda: world.go_on(wiring)), everybody_cleans_up),
     "connect_approved": Verb(
-        answered, lambda world, wiring: job(world, lambda: world.connect_approved(wiring)), everybody_cleans_up
+        answered,
+        lambda world, wiring: job(world, lambda: connect_approved(world.device_ports(wiring), keeper=KEEPER)),
+        everybody_cleans_up,
     ),
     "stop": Verb(connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up),
     "stop_by_owner": Verb(

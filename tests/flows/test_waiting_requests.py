@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from support_tunnel.core.errors import ConsentRefused, HostError, SupportTunnelError, WrongState
-from support_tunnel.flows.device.connect import Tried
+from support_tunnel.flows.device.connect import Tried, connect_approved
 from support_tunnel.flows.device.request_and_leave import request_and_leave
 from support_tunnel.flows.device.status import status
 from support_tunnel.testing.fake_mailbox import FakeMailbox
 from tests.flows.test_play import clean_and_closed, failed
 from tests.flows.turns import Job
-from tests.flows.world import PATIENCE, WISH, World
+from tests.flows.world import KEEPER, PATIENCE, WISH, World
 
 
 def state(world: World) -> str:
@@ -36,7 +36,7 @@ def finished(world: World, *jobs: Job) -> None:
 
 
 def tried(world: World) -> Tried:
-    job = world.turns.start(world.connect_approved)
+    job = world.turns.start(lambda: connect_approved(world.device_ports(), keeper=KEEPER))
     finished(world, job)
     (one,) = job.result
     assert isinstance(one, Tried)
@@ -182,7 +182,7 @@ def test_an_owner_who_does_not_approve_in_advance_asks_nobody(world: World) -> N
         request_and_leave(
             world.device_ports(),
             replace(WISH, approved=True),
-            keeper=("/bin/keeper",),
+            keeper=KEEPER,
             hand_over=lambda code, record: None,
         )
     assert declined.value.code == "consent.declined"

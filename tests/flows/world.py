@@ -25,7 +25,7 @@ from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
 from support_tunnel.flows.device.admit import NOBODY_CAME
 from support_tunnel.flows.device.clean_up import clean_up
-from support_tunnel.flows.device.connect import Tried, connect, connect_approved
+from support_tunnel.flows.device.connect import connect
 from support_tunnel.flows.device.end_session import end_unless_held, note_reason, stop_session
 from support_tunnel.flows.device.keep import keep
 from support_tunnel.flows.device.let_in import Connected
@@ -51,6 +51,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TTL = 1200
 PATIENCE = 3600
 
+KEEPER = ("/bin/keeper",)
 WISH = Wish(scope=Scope("shell"), ttl=TTL, name="kiosk", patience=PATIENCE)
 
 FOREIGN = ServerSpec(name="support-tunnel-12345678", user_data="", expires=START, tags={})
@@ -156,7 +157,7 @@ class World:
         return request_and_connect(
             self.device_ports(wiring),
             WISH,
-            keeper=("/bin/keeper",),
+            keeper=KEEPER,
             hand_over=self._hand_over,
         )
 
@@ -167,16 +168,13 @@ class World:
         return request_and_leave(
             self.device_ports(wiring),
             replace(WISH, approved=approved),
-            keeper=("/bin/keeper",),
+            keeper=KEEPER,
             hand_over=self._hand_over,
         )
 
     def go_on(self, wiring: FaultWiring | None = None, *, wait: float = PATIENCE) -> Connected:
         """`inv connect`; without `wait`, `inv approve`."""
-        return connect(self.device_ports(wiring), self.tunnel, keeper=("/bin/keeper",), wait=wait)
-
-    def connect_approved(self, wiring: FaultWiring | None = None) -> list[Tried]:
-        return connect_approved(self.device_ports(wiring), keeper=("/bin/keeper",))
+        return connect(self.device_ports(wiring), self.tunnel, keeper=KEEPER, wait=wait)
 
     def answer(
         self, wiring: FaultWiring | None = None, *, max_ttl: int | None = None, name: str = "admin", **changes: Any
