@@ -26,7 +26,7 @@ from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging
 from tests.flows.turns import Job, Killed
-from tests.flows.world import World
+from tests.flows.world import KEEPER, World
 
 FULL = OSError(errno.ENOSPC, "no space left on device")
 OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
