@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from libcloud.compute.base import NodeAuthSSHKey
 
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
@@ -15,7 +17,8 @@ from support_tunnel.adapters.local_cloud.snapshot import changes
 from support_tunnel.adapters.ssh_server import ServerShell, connect_server
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.ssh_key import new_keypair
-from support_tunnel.desired import Report, compile_roles, undo_report, undo_script
+from support_tunnel.desired import Report, compile_roles, read_facts, undo_report, undo_script
+from support_tunnel.desired.facts import FACTS
 from support_tunnel.testing.scratch_cloud import scratch_cloud, start
 from tests.desired.bench import Bench, make_bench, statuses
 from tests.desired.covered import UNIT, UNIT_HANDLERS, UNITS
@@ -48,6 +51,8 @@ AFTER = [
     "idle active enabled /bin/sleep 8002",
     "busy inactive enabled",
 ]
+TOLD = "\n".join(f"{{{{ ansible_facts.{name} }}}}" for name in FACTS)
+TELL = yaml.safe_dump([{"copy": {"dest": "/root/facts", "content": TOLD, "mode": "0600"}}])
 JOURNAL = "/run/support_tunnel-undo/units"
 
 
@@ -148,3 +153,11 @@ def test_ansible_leaves_the_same_units(driver: LocalNodeDriver, tmp_path: Path) 
         assert ours.state() == theirs.state()
         assert not ours.apply().changed
         assert apply_with_ansible(base / "roles", ["demo"], {}, templates=base, host=there).changed == 0
+
+        theirs.bench.role(TELL, "facts")
+        tell = functools.partial(compile_roles, base / "roles", ["facts"], {}, templates=base)
+        plan = tell(facts=read_facts(theirs.shell))
+        assert plan.report(theirs.shell.run_script(plan.script, timeout=60)).changed
+        assert theirs.run("cat /root/facts").splitlines()[-1] == "systemd"
+        told = apply_with_ansible(base / "roles", ["facts"], {}, templates=base, host=there, gather_facts=True)
+        assert told.changed == 0, told.output
