@@ -41,6 +41,9 @@ VARIABLES = {"name": "st0a1b2c3d", "home": "/run/nowhere", "extra": "mail"}
 
 def test_an_account_is_made_once_as_described(accounts: Accounts) -> None:
     accounts.bench.role(ROLE + PLAIN.replace("{{ name }}", "alice"))
+    before = accounts.files()
+    assert statuses(accounts.bench.apply(VARIABLES, undo=True, check=True, diff=True)) == ["changed"] * 3
+    assert accounts.files() == before
     accounts.bench.apply(VARIABLES, undo=True).raise_for_failure("host")
     entry = accounts.inside("getent", "passwd", "st0a1b2c3d").strip().split(":")
     assert entry[4:] == ["a session", "/run/nowhere", "/bin/sh"]

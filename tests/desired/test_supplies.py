@@ -10,6 +10,7 @@ import pytest
 
 from support_tunnel.desired import Report
 from tests.desired.bench import Bench, statuses
+from tests.desired.killing import Killing
 from tests.desired.supply import HONEST, Web, archive, web
 from tests.desired.test_undo import nothing_left
 
@@ -233,3 +234,24 @@ def test_with_undo_nothing_is_unpacked_through_a_link(bench: Bench, link: str) -
     assert list((bench.base / "elsewhere").iterdir()) == []
     bench.undo().raise_for_failure("host")
     assert bench.tree() == before
+
+
+def test_undo_wherever_fetching_or_unpacking_was_killed(dash: Bench, server: Web) -> None:
+    dash.role(GET + UNPACK.replace("{{ root }}/a", "{{ root }}/got"))
+    server.files["/archive"] = archive()
+    given = {"url": f"{server.url}/archive", "digest": hashlib.sha256(archive()).hexdigest(), "owner": "games"}
+    (dash.root / "to/tool-1.0/bin").mkdir(parents=True)
+    (dash.root / "to/tool-1.0/bin/run").write_text("theirs")
+    before = dash.tree()
+    killing, plan = Killing(dash, ["curl", "mv", "cp", "chmod", "chown", "tar", "xargs"]), dash.plan(given, undo=True)
+    plan.report(dash.run(plan.script)).raise_for_failure("host")
+    changes = killing.ran
+    assert changes.count("tar") > 3
+    dash.undo().raise_for_failure("host")
+    for number in range(1, len(changes) + 1):
+        killing.before(number)
+        assert plan.report(dash.run(plan.script)).failed is not None
+        killing.nowhere()
+        dash.undo().raise_for_failure("host")
+        assert dash.tree() == before, f"killed before change {number}"
+        assert nothing_left(dash), f"killed before change {number}"
