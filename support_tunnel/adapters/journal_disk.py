@@ -66,7 +66,7 @@ class DiskJournal:
                 raise UsageError(
                     damaged.code,
                     f"{self._vault.path(tunnel, _STATE)} is damaged, so the log of {tunnel[:8]} cannot be written on",
-                    next_step=f"End that session: inv stop --tunnel {tunnel[:8]}",
+                    next_step=f"End that session: inv stop {tunnel[:8]}",
                 ) from None
         log, _ = AuditLog.start(tunnel)
         return log

@@ -106,7 +106,7 @@ def test_a_damaged_state_is_named_and_adds_no_line(tmp_path: Path, vault: Folder
     with pytest.raises(UsageError) as refused:
         journal.append(TUNNEL, "ended", {})
     assert vault.path(TUNNEL, "audit") in refused.value.message
-    assert refused.value.next_step == f"End that session: inv stop --tunnel {TUNNEL[:8]}"
+    assert refused.value.next_step == f"End that session: inv stop {TUNNEL[:8]}"
     assert written(tmp_path).read_bytes() == before
 
 

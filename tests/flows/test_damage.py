@@ -110,7 +110,7 @@ def test_any_record_is_taken_whole_or_refused_by_the_name_of_its_file(tmp_path: 
     except UsageError as error:
         refused = error
     assert refused is None or vault.path(TUNNEL, "tunnel") in refused.message
-    assert refused is None or refused.next_step == "End it by name: inv stop --tunnel abababab"
+    assert refused is None or refused.next_step == "End it by name: inv stop abababab"
 
 
 # --- names that somebody else has (53) ------------------------------------------------------------------------------

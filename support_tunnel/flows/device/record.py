@@ -87,7 +87,7 @@ def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
         raise UsageError(
             "file.content",
             f"{vault.path(tunnel, _NAME)} is damaged, so nothing is known of session {tunnel[:8]} but its name",
-            next_step=f"End it by name: inv stop --tunnel {tunnel[:8]}",
+            next_step=f"End it by name: inv stop {tunnel[:8]}",
         ) from None
 
 
