@@ -67,7 +67,7 @@ def kept_request(ports: DevicePorts, tunnel: TunnelId) -> Requested:
         raise UsageError(
             "offer.dump",
             "the saved keys of this request are damaged",
-            next_step=f"End it with `inv stop --tunnel {tunnel[:8]}` and ask again.",
+            next_step=f"End it with `inv stop {tunnel[:8]}` and ask again.",
         ) from None
     return Requested(DeviceOffer.load(offer), ports.mailbox_for(record.device_token), record, wireguard, ssh_host)
 

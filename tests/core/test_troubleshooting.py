@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from support_tunnel.cli import paths
-from tests.cli.error_codes import NOT_CODES, PACKAGE, codes, undecided
+from tests.core.error_codes import NOT_CODES, PACKAGE, codes, undecided
 
 PAGE = (paths.REPOSITORY / "docs" / "troubleshooting.md").read_text()
 ROW = re.compile(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -36,7 +36,7 @@ def test_no_row_of_a_table_is_missed() -> None:
 
 
 def test_every_error_has_a_code_that_is_found() -> None:
-    assert undecided() == [], "give the error a constant code, or teach tests/cli/error_codes.py (BUILT)"
+    assert undecided() == [], "give the error a constant code, or teach tests.core.error_codes.py (BUILT)"
 
 
 def test_what_is_no_code_is_there() -> None:
