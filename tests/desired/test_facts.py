@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.ports import Completed
@@ -19,10 +20,17 @@ from tests.desired.oracle import apply_with_ansible
 
 TOLD = ("architecture", "distribution", "distribution_major_version")
 """Of any machine; `service_mgr` only where systemd runs, which is what tests/desired/test_units.py looks at."""
-TASKS = "".join(
-    f'- copy: {{content: "{{{{ ansible_facts.{name} }}}}", dest: "{{{{ root }}}}/{name}", mode: "0600"}}\n'
-    for name in TOLD
-)
+TASKS = yaml.safe_dump(
+    [
+        {
+            "copy": {
+                "content": "\n".join(f"{{{{ ansible_facts.{name} }}}}" for name in TOLD),
+                "dest": "{{ root }}/told",
+                "mode": "0600",
+            }
+        }
+    ]
+)  # one task: each costs ansible-playbook half a second
 
 
 class Counting(ScratchShell):
@@ -75,15 +83,14 @@ def test_a_role_that_does_not_name_them_costs_one_round_trip_and_one_that_does_t
         library(dash).converge(shell, ["demo"], {"root": str(dash.root)}, host="it", timeout=60)
         counted.append(shell.scripts)
     assert counted == [1, 2]
-    assert (dash.root / "architecture").read_text() == platform.machine()
+    assert (dash.root / "told").read_text().splitlines()[0] == platform.machine()
 
 
 @pytest.mark.oracle
 def test_ansible_tells_the_same(dash: Bench) -> None:
     dash.role(TASKS)
     library(dash).converge(ScratchShell(dash.base), ["demo"], {"root": str(dash.root)}, host="it", timeout=60)
-    ours = {name: (dash.root / name).read_text() for name in TOLD}
-    assert all(ours.values())
+    assert all((dash.root / "told").read_text().split("\n"))
     again = apply_with_ansible(
         dash.base / "roles", ["demo"], {"root": str(dash.root)}, templates=dash.base, gather_facts=True
     )
