@@ -16,7 +16,7 @@ __all__ = ["certified_signer", "public_file"]
 
 
 def certified_signer(settings: AdminSettings, *, now: datetime) -> KeySigner:
-    """Raises UsageError `signer.missing`, `key.ssh`, `signer.certificate`, `signer.expired`."""
+    """Raises UsageError `signer.missing`, `signer.unreadable`, `key.ssh`, `signer.certificate`, `signer.expired`."""
     file = settings.path(settings.signer)
     if not file.exists():
         raise UsageError(
@@ -24,7 +24,14 @@ def certified_signer(settings: AdminSettings, *, now: datetime) -> KeySigner:
             f"you have no key that owners could recognise ({file})",
             next_step="Make one, once: fab key.create",
         )
-    private = Secret(file.read_text())
+    try:
+        private = Secret(file.read_text(errors="replace"))
+    except OSError as error:
+        raise UsageError(
+            "signer.unreadable",
+            f"{file} cannot be read: {error.strerror}",
+            next_step=f"It should be a file that you can read: ls -l {file}",
+        ) from None
     bare = KeySigner.from_openssh(private)
     text = _certificate(settings, file)
     if text is None:

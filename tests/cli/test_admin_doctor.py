@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import uvicorn.server
 import yaml
 
+from support_tunnel.adapters import processes
 from tests.cli.test_for_programs import promised
 from tests.cli.test_stranger import Run, answering, fab
 from tests.connect_proxy import connect_proxy
@@ -91,3 +95,61 @@ def test_through_a_proxy_with_a_password(fab: Run, well: Path, tmp_path: Path) -
         assert troubles(fab, well, tmp_path) == {"proxy": "fail"}
         assert password not in fab("settings", inventory=well).stdout
     assert fab("list", inventory=well).status == 6
+
+
+def test_no_token(fab: Run, well: Path, tmp_path: Path) -> None:
+    elsewhere = f"file:{tmp_path / 'nowhere'}"
+    assert troubles(fab, well, tmp_path, token=elsewhere) == {"token": "fail", "access": "fail"}
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_the_clock_of_the_api_is_off(
+    fab: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """The API is a thread of this process, and `fab` is one of its own: only the API's clock is shifted."""
+    apart = SimpleNamespace(**{**vars(time), "time": lambda: time.time() + hours * 3600})
+    monkeypatch.setattr(uvicorn.server, "time", apart)
+    assert troubles(fab, request.getfixturevalue("well"), tmp_path) == {"clock": "fail"}
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The programs of this machine, one folder that a test may take some out of."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for place in (Path("/usr/sbin"), Path("/usr/bin")):
+        for program in place.iterdir():
+            link = folder / program.name
+            if not link.is_symlink():
+                link.symlink_to(program)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_there_is_no_ssh(fab: Run, well: Path, programs: Path, tmp_path: Path) -> None:
+    (programs / "ssh").unlink()
+    assert troubles(fab, well, tmp_path) == {"ssh": "fail"}
+
+
+def test_an_old_openssh(fab: Run, well: Path, programs: Path, tmp_path: Path) -> None:
+    """What `ssh -Q kex` of 8.4 lists, as far as it matters."""
+    (programs / "ssh").unlink()
+    (programs / "ssh").write_text("#!/bin/sh\nprintf '%s\\n' curve25519-sha256 diffie-hellman-group14-sha256\n")
+    (programs / "ssh").chmod(0o755)
+    assert troubles(fab, well, tmp_path) == {"ssh": "fail"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "gone", "locked", "half"])
+def test_a_key_that_cannot_be_read(fab: Run, well: Path, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "signer"
+    text = file.read_text()
+    file.unlink()
+    if kind == "folder":
+        file.mkdir(mode=0o700)
+    elif kind == "locked":
+        made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", file]
+        assert processes.run(made).status == 0
+    elif kind == "half":
+        file.write_text(text[: len(text) // 2])
+        file.chmod(0o600)
+    assert troubles(fab, well, tmp_path) == {"signer": "fail"}
