@@ -147,7 +147,7 @@ def test_a_key_that_cannot_be_read(fab: Run, well: Path, tmp_path: Path, kind: s
     if kind == "folder":
         file.mkdir(mode=0o700)
     elif kind == "locked":
-        made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", file]
+        made: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", file]
         assert processes.run(made).status == 0
     elif kind == "half":
         file.write_text(text[: len(text) // 2])
