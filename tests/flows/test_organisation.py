@@ -17,6 +17,7 @@ from support_tunnel.core.st1.signer import PRINCIPAL, KeySigner, Organisation, T
 from support_tunnel.testing.certifying import FakeCertifier, certificate
 from support_tunnel.testing.clock import START
 from tests.flows.test_play import clean_and_closed, failed
+from tests.flows.test_resume import answered_and_killed, resumed
 from tests.flows.turns import Job
 from tests.flows.world import World
 
@@ -153,6 +154,17 @@ def test_without_a_certificate_nobody_is_told_digits_and_all_is_taken_down(
     assert world.digits == ""
     assert device.error is not None
     clean_and_closed(world)
+
+
+def test_a_resumed_answer_asks_for_the_same_certificate_by_the_devices_clock(world: World) -> None:
+    device = answered_and_killed(world)
+    world.clock.pause(90)
+    again = resumed(world)
+    world.turns.run(device, again)
+    assert (device.error, again.error) == (None, None)
+    first, second = world.certifier.wishes
+    assert first == second
+    assert second.before == device.result.opened.until
 
 
 def test_who_is_certified_but_cannot_have_sessions_certified_is_told_so(world: World) -> None:

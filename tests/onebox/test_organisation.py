@@ -12,6 +12,8 @@ import yaml
 
 from support_tunnel.adapters import processes
 from support_tunnel.core import ssh_key
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Completed
 from tests.onebox.crew import HOST_STATE, PATIENCE, Crew, last_json
 from tests.onebox.test_owner import DECISION, DIGITS, asked, request
 
@@ -55,6 +57,21 @@ def phisher(organised: Crew) -> Crew:
     return dataclasses.replace(organised, inventory=file)
 
 
+def without_certificate(people: Crew, tunnel: TunnelId) -> Completed:
+    """Log in with the session's key alone; under a name of its own, because ssh looks for a certificate beside the key."""
+    config, key = people.vault_file(tunnel, "ssh-config"), people.vault_file(tunnel, "session-key")
+    bare, alone = config.with_name("bare-config"), config.with_name("bare-key")
+    alone.touch(mode=0o600)
+    alone.write_bytes(key.read_bytes())
+    lines = [line for line in config.read_text().splitlines() if "CertificateFile" not in line]
+    bare.write_text("\n".join(lines).replace(f"IdentityFile {key}", f"IdentityFile {alone}") + "\n")
+    try:
+        return processes.run(["ssh", "-F", bare, "support-tunnel-device", "true"], timeout=PATIENCE, accept=None)
+    finally:
+        bare.unlink()
+        alone.unlink()
+
+
 def test_the_organisations_helper_logs_in_by_certificate_and_by_nothing_else(organised: Crew) -> None:
     before = organised.device(HOST_STATE)
     with asked(organised, "--ttl", "5") as asking:
@@ -74,11 +91,7 @@ def test_the_organisations_helper_logs_in_by_certificate_and_by_nothing_else(org
     assert allowed.startswith(f'cert-authority,principals="st-{short}",restrict,pty,')
     logged = organised.device("journalctl --no-pager -o cat -t sshd")
     assert f"ID st:{short}:Rehearsal_admin:- " in logged
-    config = organised.vault_file(tunnel, "ssh-config")
-    bare = config.with_name("ssh-config-bare")
-    bare.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if "Certificate" not in line))
-    refused = processes.run(["ssh", "-F", bare, "support-tunnel-device", "true"], timeout=PATIENCE, accept=None)
-    bare.unlink()
+    refused = without_certificate(organised, tunnel)
     assert refused.status == 255
     assert "Permission denied" in refused.stderr
 
