@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import uvicorn.server
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from support_tunnel.adapters import processes
+from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.core import ssh_key
+from support_tunnel.core.secret import Secret
+from support_tunnel.testing.certifying import certificate
 from tests.cli.test_for_programs import promised
 from tests.cli.test_stranger import Run, answering, fab
 from tests.connect_proxy import connect_proxy
@@ -153,3 +159,27 @@ def test_a_key_that_cannot_be_read(fab: Run, well: Path, tmp_path: Path, kind: s
         file.write_text(text[: len(text) // 2])
         file.chmod(0o600)
     assert troubles(fab, well, tmp_path) == {"signer": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("key", "days", "states"), [(0, 1, {}), (0, -1, {"signer": "fail"}), (1, 1, {"signer": "fail"})]
+)
+def test_a_certificate_beside_the_key_that_expired_or_is_anothers(
+    fab: Run, well: Path, tmp_path: Path, key: int, days: int, states: dict[str, str]
+) -> None:
+    own = ssh_key.load_private(Secret((tmp_path / "signer").read_text())).public_key()
+    now = SystemClock().now()
+    line = certificate(
+        Ed25519PrivateKey.generate(),
+        public_key=(ssh_key.public_line(own), ssh_key.new_keypair()[1])[key],
+        principals=("support-tunnel-signer",),
+        key_id="ada",
+        after=now - timedelta(days=2),
+        before=now + timedelta(days=days),
+    )
+    (tmp_path / "signer-cert.pub").write_text(f"{line} ada\n")
+    assert troubles(fab, well, tmp_path) == states
+
+
+def test_a_program_for_session_certificates_that_is_none(fab: Run, well: Path, tmp_path: Path) -> None:
+    assert troubles(fab, well, tmp_path, session_certificate="ssh-keygen -s ca") == {"config": "fail"}
