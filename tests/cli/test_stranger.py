@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ import yaml
 
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.api.serve import RunningApi
 from support_tunnel.api.settings import ApiSettings
 from support_tunnel.api.tokens import create_token
 from support_tunnel.cli import paths
 from support_tunnel.core import ssh_key
-from support_tunnel.core.ports import Completed
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Completed, LedgerEntry
 from support_tunnel.core.st1.code import Code
 
 Run = Callable[..., Completed]
@@ -174,13 +177,25 @@ def test_plain_http_beyond_this_machine_is_refused(fab: Run, tmp_path: Path) -> 
 def test_a_request_that_the_api_does_not_know(fab: Run, answering: Path) -> None:
     ended = fab("create-tunnel-server", "-p", "-", stdin=Code.generate().text().reveal(), inventory=answering)
     assert refusal(ended) == (4, "tunnel.unknown")
+    assert "Ask for a new code." in ended.stderr
 
 
 def test_nothing_to_list_and_nothing_to_sweep(fab: Run, answering: Path) -> None:
     assert fab("list", inventory=answering).stdout == "no tunnels\n"
-    for _ in range(2):
-        swept = fab("sweep", inventory=answering)
+    for words in (["sweep"], ["sweep", "--dry-run"], ["gc"], ["sweep"]):
+        swept = fab(*words, inventory=answering)
         assert (swept.status, swept.stdout) == (0, "nothing to sweep\n")
+
+
+def test_what_a_killed_tool_left_is_named_by_the_next_one(fab: Run, answering: Path, tmp_path: Path) -> None:
+    now = SystemClock().now()
+    entry = LedgerEntry(TunnelId("ab" * 16), "local", "answered", now, now + timedelta(hours=1))
+    DiskLedger(tmp_path / "state" / "ledger").write(entry)
+    assert "Unfinished: abababab (answered since " in fab("list", inventory=answering).stderr
+    ended = fab("create-tunnel-server", "-p", "-", stdin=Code.generate().text().reveal(), inventory=answering)
+    assert "`fab resume abababab` goes on, `fab sweep` removes it" in ended.stderr
+    dry = fab("sweep", "--dry-run", inventory=answering)
+    assert dry.stdout == "would end: tunnel abababab\n"
 
 
 def test_an_inventory_that_is_not_there(fab: Run, tmp_path: Path) -> None:

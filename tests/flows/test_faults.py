@@ -142,7 +142,7 @@ VERBS = {
     "request_and_connect": Verb(lambda world: None, requested, everybody_cleans_up),
     "request_and_leave": Verb(
         lambda world: None,
-        lambda world, wiring: job(world, lambda: world.request_and_leave(wiring)),
+        lambda world, wiring: job(world, lambda: world.request_and_leave(wiring, approved=True)),
         everybody_cleans_up,
     ),
     "go_on": Verb(waiting, lambda world, wiring: job(world, lambda: world.go_on(wiring)), everybody_cleans_up),

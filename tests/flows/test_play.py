@@ -269,6 +269,7 @@ def test_a_forged_answer_is_noted_and_the_true_one_is_taken(world: World) -> Non
     box.last = 2
     world.turns.run(until=lambda: "answer-unopened" in world.events())
     assert any("without the code" in note for note in world.notes.notes)
+    assert world.device.traces() == [], "no user, no interface"
     assert not device.ended
     box.blobs.pop()
     admin = world.turns.start(world.answer)
