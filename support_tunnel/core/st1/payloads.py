@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
+from support_tunnel.core.errors import MessageError
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.kem import CLASSICAL, HYBRID, KemPublic, Suite, parse_kem_public
@@ -58,6 +59,19 @@ def to_seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
+def _require_version(value: object, *, sender: str, reader: str, if_newer: str, if_older: str) -> None:
+    """Compare `v` before the keys, which another version may have others of. Raises MessageError `msg.version`."""
+    if not isinstance(value, dict) or "v" not in value:
+        return  # the check of the keys names that
+    theirs = fields.integer(value["v"], "v", low=1, high=999)
+    if theirs != VERSION:
+        raise MessageError(
+            "msg.version",
+            f"{sender} speaks version {theirs} of the protocol, {reader} version {VERSION}",
+            next_step=if_newer if theirs > VERSION else if_older,
+        )
+
+
 def _time(value: object, field: str) -> datetime:
     return datetime.fromtimestamp(fields.integer(value, field, low=0, high=fields.LATEST), UTC)
 
@@ -94,8 +108,14 @@ class Offer:
 
     @classmethod
     def from_json(cls, value: object) -> Offer:
+        _require_version(
+            value,
+            sender="the device",
+            reader="this tool",
+            if_newer="Upgrade support-tunnel on this machine, then give the same code again.",
+            if_older="The owner has to upgrade support-tunnel on the device, and ask again.",
+        )
         found = fields.record(value, "offer", _OFFER)
-        fields.integer(found["v"], "v", low=VERSION, high=VERSION)
         suite = cast(Suite, fields.choice(found["suite"], "suite", (HYBRID, CLASSICAL)))
         transports = fields.items(found["transports"], "transports", low=1, high=len(_TRANSPORTS))
         return cls(
@@ -166,8 +186,14 @@ class Answer:
 
     @classmethod
     def from_json(cls, value: object) -> Answer:
+        _require_version(
+            value,
+            sender="the helper's tool",
+            reader="this device",
+            if_newer="Upgrade support-tunnel on this device (`inv upgrade` says how), and ask again.",
+            if_older="Your helper has to upgrade support-tunnel; then ask again.",
+        )
         found = fields.record(value, "answer", _ANSWER)
-        fields.integer(found["v"], "v", low=VERSION, high=VERSION)
         paths = fields.items(found["paths"], "paths", low=1, high=4)
         keys = fields.items(found["ssh_keys"], "ssh_keys", low=1, high=4)
         return cls(

@@ -1,0 +1,117 @@
+"""The rules by which releases of different ages meet (docs/protocol.md, Versions): refused inside the seal, never half understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support_tunnel.core.errors import MessageError, UsageError
+from support_tunnel.core.st1 import bech32m, canonical, payloads
+from support_tunnel.core.st1.admin import AdminOffer
+from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.entropy import SYSTEM
+from support_tunnel.core.st1.payloads import Answer
+from support_tunnel.core.st1.seal import OFFER, Header, seal
+from support_tunnel.core.states import AdminState, DeviceState
+
+
+class NewerAnswer(Answer):
+    """As a release of the next version might say it: a key more."""
+
+    def unsigned_json(self) -> dict[str, object]:
+        return {**Answer.unsigned_json(self), "v": 2, "motto": "newer"}
+
+
+def newer_offer(parties: Any) -> bytes:
+    """Its keys are others, too: that must not hide what the trouble is."""
+    content = {**parties.offer().offer.to_json(), "v": 2, "motto": "newer"}
+    del content["max_ttl"]
+    return seal(parties.code.prk.reveal(), Header(OFFER, parties.code.tunnel), canonical.dumps(content), SYSTEM)
+
+
+def refusal(caught: pytest.ExceptionInfo[MessageError]) -> tuple[str, str]:
+    return caught.value.message, caught.value.next_step
+
+
+def test_a_newer_device_and_this_tool(parties: Any) -> None:
+    with pytest.raises(MessageError) as caught:
+        AdminOffer.open(parties.code, newer_offer(parties))
+    assert caught.value.code == "msg.version"
+    said, then = refusal(caught)
+    assert said == "the device speaks version 2 of the protocol, this tool version 1"
+    assert then.startswith("Upgrade support-tunnel on this machine")
+
+
+def test_an_older_device_and_a_newer_tool(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    m1 = parties.offer().message
+    monkeypatch.setattr(payloads, "VERSION", 2)
+    with pytest.raises(MessageError) as caught:
+        AdminOffer.open(parties.code, m1)
+    assert caught.value.code == "msg.version"
+    assert "on the device" in refusal(caught)[1]
+
+
+def test_a_newer_tool_and_this_device(parties: Any) -> None:
+    device = parties.offer()
+    newer = parties.hostile_answer(device.message, mutate=lambda a: NewerAnswer(**{n: getattr(a, n) for n in FIELDS}))
+    with pytest.raises(MessageError) as caught:
+        parties.opened(device, newer)
+    assert caught.value.code == "msg.version"
+    said, then = refusal(caught)
+    assert said == "the helper's tool speaks version 2 of the protocol, this device version 1"
+    assert then.startswith("Upgrade support-tunnel on this device")
+    assert device.state is DeviceState.STOPPED
+
+
+FIELDS = tuple(Answer.__dataclass_fields__)
+
+
+def test_an_older_tool_and_a_newer_device(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = parties.offer()
+    m2 = parties.answer(device.message).message
+    monkeypatch.setattr(payloads, "VERSION", 2)
+    with pytest.raises(MessageError) as caught:
+        parties.opened(device, m2)
+    assert (caught.value.code, device.state) == ("msg.version", DeviceState.STOPPED)
+    assert refusal(caught)[1].startswith("Your helper has to upgrade")
+
+
+def test_the_tool_can_answer_the_same_code_after_its_upgrade(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusing used nothing up: the code is still good for its one answer."""
+    with monkeypatch.context() as next_release:
+        next_release.setattr(payloads, "VERSION", 2)
+        m1 = parties.offer().message
+    with pytest.raises(MessageError):
+        AdminOffer.open(parties.code, m1)
+    monkeypatch.setattr(payloads, "VERSION", 2)
+    assert AdminOffer.open(parties.code, m1).state is AdminState.OFFER_READ
+
+
+def test_an_unknown_key_of_the_same_version_is_no_newer_version(parties: Any) -> None:
+    content = {**parties.offer().offer.to_json(), "motto": "newer"}
+    m1 = seal(parties.code.prk.reveal(), Header(OFFER, parties.code.tunnel), canonical.dumps(content), SYSTEM)
+    with pytest.raises(MessageError) as caught:
+        AdminOffer.open(parties.code, m1)
+    assert caught.value.code == "msg.fields"
+
+
+def test_the_mailbox_cannot_say_that_somebody_has_to_upgrade(parties: Any) -> None:
+    """The version in the header is in clear: whoever changes it is somebody without the code, not a newer release."""
+    device = parties.offer()
+    with pytest.raises(MessageError) as caught:
+        AdminOffer.open(parties.code, b"ST\x02" + device.message[3:])
+    assert caught.value.code == "msg.auth"
+    with pytest.raises(MessageError) as caught:
+        parties.opened(device, b"ST\x02" + parties.answer(device.message).message[3:])
+    assert (caught.value.code, device.state) == ("msg.auth", DeviceState.OFFERED)
+
+
+@pytest.mark.parametrize("kind", range(1, 32))
+def test_a_code_of_another_kind_is_for_a_newer_release(kind: int) -> None:
+    """What may change of the envelope itself, changes with the code's first character."""
+    newer = bech32m.encode("st", [kind, *bech32m.to_values(bytes(range(32)))])
+    with pytest.raises(UsageError) as caught:
+        Code.parse(newer)
+    assert caught.value.code == "code.kind"
+    assert caught.value.next_step.startswith("Update support-tunnel here")
