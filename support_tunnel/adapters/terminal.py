@@ -51,15 +51,25 @@ def open_terminal() -> int:
 
 
 class TerminalPrompt:
-    """`ports.Prompt`. `terminal` opens it anew for each question; the descriptor is closed after the answer."""
+    """`ports.Prompt`. `terminal` opens it anew for each question; the descriptor is closed after the answer.
 
-    def __init__(self, *, terminal: Callable[[], int] = open_terminal, clock: Clock | None = None) -> None:
+    `wording` is what a text goes through before it is shown.
+    """
+
+    def __init__(
+        self,
+        *,
+        terminal: Callable[[], int] = open_terminal,
+        clock: Clock | None = None,
+        wording: Callable[[str], str] = str,
+    ) -> None:
         self._terminal = terminal
+        self._wording = wording
         self._clock = clock or SystemClock()
 
     def show(self, text: str) -> None:
         with self._opened() as terminal:
-            _write(terminal, text + "\n")
+            _write(terminal, self._wording(text) + "\n")
 
     def introduce(self, who: Introduction) -> None:
         self.show(owner_screens.asking(who))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.called import as_called
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import SupportTunnelError
 
@@ -19,11 +20,11 @@ def doctor(c: Context, json: bool = False) -> None:
 
     checks = list(examine())
     if json:
-        emit([{"check": one.name, "state": one.state, "said": one.said, "fix": one.fix} for one in checks])
+        emit([{"check": one.name, "state": one.state, "said": one.said, "fix": as_called(one.fix)} for one in checks])
     for one in () if json else checks:
         line(printable(f"{one.state:4}  {one.name}: {one.said}"))
         if one.fix:
-            line(printable(f"      -> {one.fix}"))
+            line(printable(f"      -> {as_called(one.fix)}"))
     if failed := [one.name for one in checks if one.state == "fail"]:
         raise SupportTunnelError(
             "doctor.failed",

@@ -19,7 +19,7 @@ __all__ = ["AdminSettings", "load_admin_settings", "load_with_origins"]
 
 OLD_TOKEN = "ADMIN_AUTH_TOKEN"  # noqa: S105 - a variable's name
 """The original's variable of the admin's token; read where nothing says otherwise and the token's own file is not there."""
-INVENTORY = paths.REPOSITORY / "inventory" / "group_vars" / "all.yml"
+INVENTORY = paths.inventory() / "group_vars" / "all.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class AdminSettings:
 def load_admin_settings(environ: Mapping[str, str], **flags: str) -> AdminSettings:
     """Raises UsageError `config.*` naming the path of the value that is wrong.
 
-    SUPPORT_TUNNEL_INVENTORY names another inventory file than this checkout's; it has to be there.
+    SUPPORT_TUNNEL_INVENTORY names another inventory file than the usual one (`paths.inventory`); it has to be there.
     """
     return load_with_origins(environ, **flags)[0]
 

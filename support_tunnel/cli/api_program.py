@@ -8,11 +8,12 @@ from invoke.program import Program
 
 from support_tunnel import __version__
 from support_tunnel.cli.api_tasks import host_tasks
+from support_tunnel.cli.called import API, speak_as_called
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    name = "support-tunnel-api"
-    Program(namespace=host_tasks(), name=name, binary=name, binary_names=[name], version=__version__).run()
+    speak_as_called()
+    Program(namespace=host_tasks(), name=API, binary=API, binary_names=[API], version=__version__).run()
     raise SystemExit(0)

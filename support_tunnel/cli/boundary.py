@@ -21,6 +21,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from support_tunnel.adapters.own_memory import close_own_memory
+from support_tunnel.cli.called import as_called
 from support_tunnel.cli.optional_id import OptionalIdTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
@@ -94,12 +95,13 @@ def _refuse_help(given: Mapping[str, object]) -> None:
 
 
 def _say(error: SupportTunnelError, *, as_json: bool) -> None:
+    message, next_step = as_called(error.message), as_called(error.next_step)
     if as_json:
-        line = {"error": {"code": error.code, "message": error.message, "next_step": error.next_step}}
+        line = {"error": {"code": error.code, "message": message, "next_step": next_step}}
         sys.stdout.write(json.dumps(line) + "\n")
-    sys.stderr.write(f"Error ({error.code}): {error.message}.\n".replace("..\n", ".\n"))
-    if error.next_step:
-        sys.stderr.write(f"  -> {error.next_step}\n")
+    sys.stderr.write(f"Error ({error.code}): {message}.\n".replace("..\n", ".\n"))
+    if next_step:
+        sys.stderr.write(f"  -> {next_step}\n")
 
 
 def _unexpected() -> NoReturn:

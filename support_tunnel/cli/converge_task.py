@@ -32,7 +32,7 @@ DRIFT = 2
         "check": "change nothing; exit 2 when something would change",
         "diff": "show how files change; never of tasks with no_log, nor of files that hold a secret",
         "forks": "hosts at a time",
-        "inventory": "file or folder of Ansible's YAML inventory (default inventory/)",
+        "inventory": "file or folder of Ansible's YAML inventory (default inventory/, installed ~/.config/support_tunnel/inventory)",
         "allow-classical-ssh": "accept hosts whose ssh has no post-quantum key exchange",
         "json": "one line of JSON, for programs",
     },
@@ -64,7 +64,7 @@ def converge(
         )
     if forks < 1:
         raise UsageError("usage.range", "--forks is a positive number")
-    targets = _targets(Path(inventory) if inventory else paths.REPOSITORY / "inventory", H, limit, allow_classical_ssh)
+    targets = _targets(Path(inventory) if inventory else paths.inventory(), H, limit, allow_classical_ssh)
     roles = [name.strip() for name in role.split(",")]
     runner = functools.partial(at_once, forks=forks)
     outcomes = flow.converge(targets, roles, paths.library(), at_once=runner, check=check, diff=diff)

@@ -15,6 +15,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 
 if TYPE_CHECKING:
+    from support_tunnel.adapters.wheel import Wheel
     from support_tunnel.flows.deploy_api import Acme, Given
 
 __all__ = ["deploy"]
@@ -35,6 +36,7 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
         "identity": "file of an Ed25519 ssh key without a passphrase (default ~/.ssh/id_ed25519)",
         "host-key": "the host's 'ssh-ed25519 AAAA...' (default: the one in ~/.ssh/known_hosts)",
         "wheels": "folder of wheels on the host, for one that reaches no package index",
+        "wheel": "the release to install, as a wheel file (default: what this checkout is)",
         "json": "one line of JSON, for programs",
     },
 )
@@ -49,12 +51,12 @@ def deploy(
     identity: str = "~/.ssh/id_ed25519",
     host_key: str = "",
     wheels: str = "",
+    wheel: str = "",
     json: bool = False,
 ) -> None:
     """Install or upgrade the API on a host: service, reverse proxy, TLS. The same again changes nothing."""
     from support_tunnel.adapters.known_host import known_host_key
     from support_tunnel.adapters.ssh_server import connect_server
-    from support_tunnel.adapters.wheel import build_wheel
     from support_tunnel.flows.deploy_api import Release, api_variables, deploy_api
 
     if not _DOMAIN.fullmatch(domain):
@@ -62,8 +64,8 @@ def deploy(
     proof = _certificate(certificate, key, acme)
     login = Secret(_read(identity, "--identity"))
     pinned = host_key or known_host_key(host, Path("~/.ssh/known_hosts").expanduser())
-    wheel = build_wheel(paths.REPOSITORY)
-    release = Release(wheel.name, wheel.content, (paths.REPOSITORY / "requirements" / "api.txt").read_text())
+    built = _release(wheel)
+    release = Release(built.name, built.content, built.requirements("api"))
     variables = api_variables(
         release,
         domain=domain,
@@ -80,6 +82,20 @@ def deploy(
     line(f"url: https://{domain}")
     line(f"release: {release.digest} ({len(changed)} of {len(report.outcomes)} steps changed something)")
     line(f"first token: {token}")
+
+
+def _release(file: str) -> Wheel:
+    from support_tunnel.adapters.wheel import build_wheel, read_wheel
+
+    if file:
+        return read_wheel(Path(file).expanduser())
+    if not paths.CHECKOUT:
+        raise UsageError(
+            "deploy.wheel",
+            "this program was installed, so it cannot build the release to deploy",
+            next_step="Name the wheel that it was installed from: --wheel FILE.",
+        )
+    return build_wheel(paths.REPOSITORY)
 
 
 def _certificate(certificate: str, key: str, acme: str) -> Given | Acme:

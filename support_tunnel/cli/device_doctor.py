@@ -9,6 +9,7 @@ from invoke.context import Context
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.called import as_called
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import SupportTunnelError
 
@@ -26,11 +27,11 @@ def doctor(c: Context, json: bool = False) -> None:
 
     checks = examine(LocalShell(), _settings, log=str(paths.DEVICE_LOG))
     if json:
-        emit([{"check": one.name, "state": one.state, "said": one.said, "fix": one.fix} for one in checks])
+        emit([{"check": one.name, "state": one.state, "said": one.said, "fix": as_called(one.fix)} for one in checks])
     for one in () if json else checks:
         line(f"{one.state:4}  {one.name}: {one.said}")
         if one.fix:
-            line(f"      -> {one.fix}")
+            line(f"      -> {as_called(one.fix)}")
     if failed := [one.name for one in checks if one.state == "fail"]:
         raise SupportTunnelError(
             "doctor.failed",

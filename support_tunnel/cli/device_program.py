@@ -7,14 +7,15 @@ from typing import NoReturn
 from invoke.program import Program
 
 from support_tunnel import __version__
+from support_tunnel.cli.called import DEVICE, speak_as_called
 from support_tunnel.cli.device_tasks import namespace
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    name = "support-tunnel"
-    Program(namespace=namespace(), name=name, binary=name, binary_names=[name], version=__version__).run()
+    speak_as_called()
+    Program(namespace=namespace(), name=DEVICE, binary=DEVICE, binary_names=[DEVICE], version=__version__).run()
     raise SystemExit(0)
 
 

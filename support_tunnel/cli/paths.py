@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from support_tunnel.flows.library import Library
 
 __all__ = [
+    "CHECKOUT",
     "DEVICE_CONFIG",
     "DEVICE_LOG",
     "DEVICE_ORG_CA",
@@ -19,10 +20,16 @@ __all__ = [
     "DEVICE_STATE",
     "DEVICE_VAULT",
     "REPOSITORY",
+    "inventory",
     "library",
 ]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
+"""Folder that holds the package: a checkout, or a site-packages folder."""
+
+_SHIPPED: Final = REPOSITORY / "support_tunnel" / "shipped"
+CHECKOUT: Final = (_SHIPPED / "roles").is_symlink()
+"""Whether this runs from a checkout, where what a wheel ships are links."""
 
 DEVICE_CONFIG: Final = Path("/etc/support_tunnel/config.ini")
 DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")
@@ -36,6 +43,9 @@ DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")
 def library() -> Library:
     from support_tunnel.flows.library import Library  # jinja2 and yaml: too slow for `fab --list`
 
-    # Links into the checkout; in a wheel they are the folders themselves.
-    shipped = Path(__file__).resolve().parents[1] / "shipped"
-    return Library(roles=(shipped / "roles").resolve(), templates=(shipped / "templates").resolve())
+    return Library(roles=(_SHIPPED / "roles").resolve(), templates=(_SHIPPED / "templates").resolve())
+
+
+def inventory() -> Path:
+    """The admin's inventory where none is named: a checkout's own, or one beside the admin's keys."""
+    return REPOSITORY / "inventory" if CHECKOUT else Path("~/.config/support_tunnel/inventory").expanduser()

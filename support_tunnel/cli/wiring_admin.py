@@ -10,7 +10,7 @@ import sys
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin_proxy import http_proxy
-from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.admin_settings import INVENTORY, AdminSettings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.signer import certified_signer
 from support_tunnel.cli.wiring import wrapped
@@ -56,7 +56,7 @@ def admin_ports(
             raise UsageError(
                 "config.api",
                 "no API address is set",
-                next_step="Set support_tunnel.api in inventory/group_vars/all.yml, or SUPPORT_TUNNEL_API.",
+                next_step=f"Set support_tunnel.api in {INVENTORY}, or SUPPORT_TUNNEL_API.",
             )
         mailbox = HttpMailbox(
             settings.api,

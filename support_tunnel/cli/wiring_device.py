@@ -7,6 +7,7 @@ import sys
 
 from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.cli import paths
+from support_tunnel.cli.called import as_called
 from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings, load_policy
 from support_tunnel.cli.device_trust import load_trust
 from support_tunnel.cli.wiring import wrapped
@@ -89,7 +90,7 @@ def _ports(
         vault=wrapped("vault", vault),
         journal=wrapped("journal", journal),
         acquaintances=wrapped("acquaintances", DiskAcquaintances(paths.DEVICE_STATE)),
-        prompt=wrapped("prompt", prompt or TerminalPrompt()),
+        prompt=wrapped("prompt", prompt or TerminalPrompt(wording=as_called)),
         progress=progress,
         hooks=wrapped("hooks", HookScripts(settings.hooks)),
         library=paths.library(),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import support_tunnel
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.terminal import TerminalPrompt, printable
+from support_tunnel.cli.called import as_called
 from support_tunnel.core.errors import ConsentRefused, UsageError
 from support_tunnel.core.secret import Secret
 
@@ -69,6 +70,11 @@ def person() -> Iterator[Person]:
     made = Person()
     yield made
     made.close()
+
+
+def test_a_screen_names_the_command_that_can_be_typed(person: Person) -> None:
+    TerminalPrompt(terminal=person.open, wording=lambda text: as_called(text, checkout=False)).show("stop: inv stop")
+    assert person.sees("\n") == "stop: support-tunnel stop\r\n"
 
 
 @pytest.fixture

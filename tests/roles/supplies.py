@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 from support_tunnel.adapters.local_cloud.images import CACHE, debian_13
 from support_tunnel.adapters.local_cloud.records import locked
+from tools.wheels import fetch_wheels
 
-__all__ = ["debian_repository", "wheelhouse"]
+__all__ = ["HERE", "debian_repository", "wheelhouse"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nginx", "python3-venv")
 PYTHON = "3.13"
 """Of Debian 13."""
-FOREIGN = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0"}
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def debian_repository() -> Path:
@@ -31,12 +32,24 @@ def debian_repository() -> Path:
     return _made("debian", [debian_13().name, *PACKAGES], _fetch_packages)
 
 
-def wheelhouse() -> Path:
-    """Wheels of requirements/api.txt for the node's Python, each with the hash that is written there."""
-    return _made("wheels", [(ROOT / "requirements" / "api.txt").read_text(), PYTHON], _fetch_wheels)
+def wheelhouse(extra: str = "api", python: str = PYTHON, *, only: str = "") -> Path:
+    """Wheels of requirements/EXTRA.txt for a Python, the node's by default, each with the hash that is written there.
+
+    `only` is the one library of them that is wanted.
+    """
+    requirements = (ROOT / "requirements" / f"{extra}.txt").read_text()
+    if only:
+        found = re.search(rf"^{re.escape(only)}==.*\n( .*\n)*", requirements, re.MULTILINE)
+        assert found, f"{only} is not in requirements/{extra}.txt"
+        requirements = found[0]
+
+    def fetch(folder: Path) -> None:
+        fetch_wheels(requirements, folder, python=python)
+
+    return _made("wheels", [requirements, python], fetch)
 
 
-def _made(kind: str, recipe: list[str], fetch: object) -> Path:
+def _made(kind: str, recipe: list[str], fetch: Callable[[Path], None]) -> Path:
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
     ready = CACHE.parent / "supplies" / f"{kind}-{digest}"
     ready.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -45,7 +58,6 @@ def _made(kind: str, recipe: list[str], fetch: object) -> Path:
             building = ready.with_suffix(".new")
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir(mode=0o755)
-            assert callable(fetch)
             fetch(building)
             building.rename(ready)
     return ready
@@ -87,28 +99,3 @@ def _index(package: Path) -> str:
     return (
         f"{fields}\nFilename: ./{package.name}\nSize: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
     )
-
-
-def _fetch_wheels(folder: Path) -> None:
-    # pip decides markers by the Python that runs it, so they are decided here.
-    wanted = folder / "wanted.txt"
-    wanted.write_text("\n".join(_for_the_node((ROOT / "requirements" / "api.txt").read_text())))
-    platforms = [f"--platform=manylinux{kind}_x86_64" for kind in ("2014", "_2_17", "_2_28", "_2_34")]
-    _run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--require-hashes", "--only-binary=:all:", f"--python-version={PYTHON}", *platforms, "-d", folder, "-r", wanted,
-    )  # fmt: skip
-    wanted.unlink()
-
-
-def _for_the_node(requirements: str) -> list[str]:
-    entries = requirements.replace("\\\n", " ").splitlines()
-    kept = []
-    for entry in entries:
-        words, *hashes = entry.split("#")[0].split("--hash=")
-        if not words.strip():
-            continue
-        wanted = Requirement(words.strip())
-        if wanted.marker is None or wanted.marker.evaluate(FOREIGN):
-            kept.append(" ".join([f"{wanted.name}{wanted.specifier}", *(f"--hash={one.strip()}" for one in hashes)]))
-    return kept
