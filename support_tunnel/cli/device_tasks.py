@@ -19,6 +19,7 @@ from support_tunnel.cli.device_doctor import doctor
 from support_tunnel.cli.device_install import install, uninstall
 from support_tunnel.cli.device_lists import detail_all_tunnels, list_all_tunnels, list_running_tunnels
 from support_tunnel.cli.output import emit, line
+from support_tunnel.cli.upgrade_task import upgrade
 
 __all__ = ["namespace"]
 
@@ -113,4 +114,5 @@ def namespace() -> Collection:
         doctor,
         install,
         uninstall,
+        upgrade,
     )
