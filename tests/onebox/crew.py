@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,8 @@ class Connected:
 class Crew:
     on: Stage
     inventory: Path
+    tool: Callable[..., str] = invoke_on_device
+    """Makes the command line that runs a verb on the device."""
 
     # --- the admin ---
 
@@ -98,11 +100,11 @@ class Crew:
         return processes.run(words, stdin=script.encode(), timeout=PATIENCE, accept=None).stdout
 
     def inv(self, *words: str) -> Completed:
-        return processes.run([*self.on.device.ssh, invoke_on_device(*words)], timeout=PATIENCE, accept=None)
+        return processes.run([*self.on.device.ssh, self.tool(*words)], timeout=PATIENCE, accept=None)
 
     def inv_in_terminal(self, *words: str) -> list[str]:
         """The command line for a window on the device that runs `inv`."""
-        return [*self.on.device.ssh, "-tt", invoke_on_device(*words)]
+        return [*self.on.device.ssh, "-tt", self.tool(*words)]
 
     def tree(self) -> Snapshot:
         return snapshot(self._nodes.cloud.node(self.on.device.id).upper, Path("/"))
@@ -116,7 +118,7 @@ class Crew:
 
     def connect(self, *words: str) -> Connected:
         """Request and answer; the device's policy consents."""
-        ask = invoke_on_device("request-and-connect-tunnel", "--json", *words)
+        ask = self.tool("request-and-connect-tunnel", "--json", *words)
         with processes.streaming([*self.on.device.ssh, ask]) as owner:
             said = owner.line()
             assert said, owner.end(timeout=PATIENCE).stderr
@@ -153,12 +155,19 @@ class Crew:
 
 
 @contextmanager
-def crew(*, consent: bool) -> Iterator[Crew]:
-    """A stage with an owner and an admin on it. Without `consent` the device asks whoever sits there."""
-    with stage(RecordedProgress(), consent=consent) as on:
+def crew(*, consent: bool, image: str = "host", bind_ro: Sequence[Path] = ()) -> Iterator[Crew]:
+    """A stage with an owner and an admin on it. Without `consent` the device asks whoever sits there.
+
+    On another image than `host` the device has no checkout: it runs the command that a package installs.
+    """
+    with stage(RecordedProgress(), consent=consent, image=image, bind_ro=bind_ro) as on:
         inventory = on.folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"support_tunnel": dataclasses.asdict(on.settings)}))
-        yield Crew(on, inventory)
+        yield Crew(on, inventory) if image == "host" else Crew(on, inventory, installed_on_device)
+
+
+def installed_on_device(*words: str) -> str:
+    return shlex.join(["support-tunnel", *words])
 
 
 def last_json(output: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin_settings import AdminSettings
@@ -19,6 +20,9 @@ from support_tunnel.core import ssh_key
 from support_tunnel.core.ports import Progress
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
+
+if TYPE_CHECKING:
+    from support_tunnel.adapters.local_cloud.nodes import NodeRequest
 
 __all__ = ["DeviceNode", "Stage", "invoke_on_device", "remove_dead", "stage"]
 
@@ -45,20 +49,29 @@ class Stage:
 
 
 @contextmanager
-def stage(progress: Progress, *, consent: bool = True) -> Iterator[Stage]:
+def stage(
+    progress: Progress, *, consent: bool = True, image: str = "host", bind_ro: Sequence[Path] = ()
+) -> Iterator[Stage]:
     """Set everything up and take everything down, also when it is interrupted half-way.
+
+    A device made from the `host` image sees this checkout and runs it; one from another sees `bind_ro` only.
 
     Without `consent` the device has no policy that lets the admin in, and asks whoever is at its terminal.
     """
     from support_tunnel.adapters.local_cloud import require_linux
 
     require_linux()
+    from support_tunnel.adapters.local_cloud.checkout import checkout_binds
+    from support_tunnel.adapters.local_cloud.nodes import NodeRequest
+
     remove_dead()
     folder = _home() / f"{_PREFIX}{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
     with _held(folder):
         try:
-            with _played(folder, progress, consent=consent) as ready:
+            seen = (*bind_ro, *(checkout_binds() if image == "host" else ()))
+            request = NodeRequest("device", image=image, bind_ro=seen)
+            with _played(folder, progress, request, consent=consent) as ready:
                 yield ready
         finally:
             _clear(folder)
@@ -102,12 +115,11 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def _played(folder: Path, progress: Progress, *, consent: bool) -> Iterator[Stage]:
+def _played(folder: Path, progress: Progress, request: NodeRequest, *, consent: bool) -> Iterator[Stage]:
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.local_cloud import network
-    from support_tunnel.adapters.local_cloud.checkout import checkout_binds
     from support_tunnel.adapters.local_cloud.layout import CloudLayout
-    from support_tunnel.adapters.local_cloud.nodes import NodeRequest, Nodes, NodeState
+    from support_tunnel.adapters.local_cloud.nodes import Nodes, NodeState
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.api.serve import RunningApi
     from support_tunnel.api.settings import ApiSettings
@@ -117,9 +129,7 @@ def _played(folder: Path, progress: Progress, *, consent: bool) -> Iterator[Stag
     nodes = Nodes(CloudLayout(folder / "cloud"), clock)
     progress.step("Booting a device")
     owner_private, owner_public = ssh_key.new_keypair("rehearsal, the owner's keyboard")
-    node = nodes.create(
-        NodeRequest("device", image="host", authorized_key=owner_public, bind_ro=tuple(checkout_binds()))
-    )
+    node = nodes.create(replace(request, authorized_key=owner_public))
     wire = network.network_of(nodes.cloud)
     gateway = network.gateway(wire) if wire else "127.0.0.1"
     progress.step("Starting the API")
