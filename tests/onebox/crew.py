@@ -18,7 +18,7 @@ from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.local_cloud.layout import CloudLayout
 from support_tunnel.adapters.local_cloud.nodes import Nodes
-from support_tunnel.adapters.local_cloud.snapshot import Snapshot, snapshot
+from support_tunnel.adapters.local_cloud.snapshot import Snapshot
 from support_tunnel.cli import paths
 from support_tunnel.cli.rehearsal.stage import Stage, invoke_on_device, stage
 from support_tunnel.cli.wiring_admin import admin_ports
@@ -107,7 +107,7 @@ class Crew:
         return [*self.on.device.ssh, "-tt", self.tool(*words)]
 
     def tree(self) -> Snapshot:
-        return snapshot(self._nodes.cloud.node(self.on.device.id).upper, Path("/"))
+        return self._nodes.snapshot(self.on.device.id)
 
     def times_met(self) -> int:
         """How often the device says it has met this admin."""
