@@ -23,6 +23,7 @@ from support_tunnel.core.ports import (
     Met,
     Progress,
     Prompt,
+    SecretPrompt,
     Shell,
 )
 from support_tunnel.core.secret import Secret
@@ -97,9 +98,11 @@ def test_a_scratch_shell_is_a_real_one_in_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_scripted_person_answers_in_order_and_then_is_gone() -> None:
-    prompt: Prompt = ScriptedPrompt(["first", lambda question: question.upper()])
+    scripted = ScriptedPrompt(["first", lambda question: question.upper()])
+    prompt: Prompt = scripted
+    secret: SecretPrompt = scripted
     assert prompt.ask("a?", about="decision", timeout=1) == "first"
-    assert prompt.ask_secret("b?") == Secret("B?")
+    assert secret.ask_secret("b?") == Secret("B?")
     with pytest.raises(ConsentRefused) as caught:
         prompt.ask("c?", about="decision", timeout=1)
     assert caught.value.code == "consent.timeout"

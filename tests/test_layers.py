@@ -66,6 +66,11 @@ LAYERS = {
         "fabric invoke yaml",
         "reads settings, wires, prints; what it needs of another library belongs in an adapter",
     ),
+    "device": layer(
+        "core flows adapters cli",
+        "",
+        "what other programs on a device call: the same flows and wiring as `inv`, no second way",
+    ),
 }
 
 WORLD = words(

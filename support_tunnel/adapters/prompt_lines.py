@@ -9,7 +9,6 @@ import os
 import select
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import NoReturn
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.core.errors import ConsentRefused, UsageError
@@ -58,6 +57,3 @@ class LinesPrompt:
                 )
             typed += got
         return typed.decode(errors="replace").strip()
-
-    def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> NoReturn:
-        raise UsageError("prompt.terminal", "a secret is asked for on a terminal only")

@@ -51,7 +51,7 @@ def open_terminal() -> int:
 
 
 class TerminalPrompt:
-    """`ports.Prompt`. `terminal` opens it anew for each question; the descriptor is closed after the answer.
+    """`ports.Prompt` and `ports.SecretPrompt`. `terminal` opens it anew for each question; the descriptor is closed after the answer.
 
     `wording` is what a text goes through before it is shown.
     """

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from support_tunnel.cli.secret_source import is_source, read_secret
 from support_tunnel.core.errors import CodeError, UsageError
-from support_tunnel.core.ports import Prompt
+from support_tunnel.core.ports import SecretPrompt
 from support_tunnel.core.st1.code import LONGEST_TEXT, Code
 
 __all__ = ["owners_code"]
@@ -18,7 +18,7 @@ __all__ = ["owners_code"]
 _TRIES = 3
 
 
-def owners_code(given: str, *, refuse_argv: bool, prompt: Prompt) -> Code:
+def owners_code(given: str, *, refuse_argv: bool, prompt: SecretPrompt) -> Code:
     """The code that `given` names (2.17). Raises CodeError, and UsageError `code.argv` or `secret.source`."""
     if not given:
         return _asked(prompt)
@@ -38,7 +38,7 @@ def owners_code(given: str, *, refuse_argv: bool, prompt: Prompt) -> Code:
     return Code.parse(given)
 
 
-def _asked(prompt: Prompt) -> Code:
+def _asked(prompt: SecretPrompt) -> Code:
     question = "The owner's code, or its 13 words (not shown): "
     for left in range(_TRIES - 1, 0, -1):
         try:

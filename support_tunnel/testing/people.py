@@ -14,7 +14,7 @@ __all__ = ["RecordedProgress", "ScriptedPrompt"]
 
 
 class ScriptedPrompt:
-    """`ports.Prompt`: gives `answers` in order (a callable is given the question), then is somebody who went away.
+    """`ports.Prompt` and `ports.SecretPrompt`: gives `answers` in order (a callable is given the question), then is somebody who went away.
 
     `shown` and `asked` keep what the person saw.
     """

@@ -190,7 +190,7 @@ class TurnPrompt:
     def __init__(self, turns: Turns, person: ScriptedPrompt) -> None:
         self._turns = turns
         self._person = person
-        self.show, self.introduce, self.ask_secret = person.show, person.introduce, person.ask_secret
+        self.show, self.introduce = person.show, person.introduce
 
     def ask(self, question: str, *, about: Question, timeout: float) -> str:
         self._turns.wait(lambda: False, timeout if self._person.is_away else self.MOMENT)

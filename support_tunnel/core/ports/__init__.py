@@ -14,7 +14,7 @@ from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, Se
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
-from support_tunnel.core.ports.people import Progress, Prompt, Question
+from support_tunnel.core.ports.people import Progress, Prompt, Question, SecretPrompt
 
 __all__ = [
     "Acquaintances",
@@ -39,6 +39,7 @@ __all__ = [
     "Progress",
     "Prompt",
     "Question",
+    "SecretPrompt",
     "Server",
     "ServerShell",
     "ServerSpec",

@@ -10,7 +10,7 @@ from support_tunnel.core.secret import Secret
 if TYPE_CHECKING:
     from support_tunnel.core.owner_screens import Introduction
 
-__all__ = ["Progress", "Prompt", "Question"]
+__all__ = ["Progress", "Prompt", "Question", "SecretPrompt"]
 
 
 Question = Literal["digits", "decision", "advance"]
@@ -18,7 +18,7 @@ Question = Literal["digits", "decision", "advance"]
 
 
 class Prompt(Protocol):
-    """The person at this terminal. Raises UsageError `prompt.terminal` when there is nobody to ask."""
+    """The owner, at this terminal or behind a program of theirs. Raises UsageError `prompt.terminal`, `prompt.closed`."""
 
     def show(self, text: str) -> None: ...
 
@@ -29,6 +29,12 @@ class Prompt(Protocol):
     def ask(self, question: str, *, about: Question, timeout: float) -> str:
         """One line as typed within `timeout` seconds; raises ConsentRefused `consent.timeout` when nothing comes."""
         ...
+
+
+class SecretPrompt(Protocol):
+    """The person at this terminal who has a code. Raises UsageError `prompt.terminal` when there is nobody to ask."""
+
+    def show(self, text: str) -> None: ...
 
     def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
         """One line without echo; further lines while `wants_more` of what is there, until an empty one."""

@@ -1,0 +1,119 @@
+"""The device's verbs as methods. Decides nothing: the same flows and the same wiring as `inv`, so no second way in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.owner_screens import Introduction
+from support_tunnel.core.ports import Prompt as Owner
+from support_tunnel.core.ports import Question
+from support_tunnel.core.scope import Scope
+from support_tunnel.core.secret import Secret
+
+if TYPE_CHECKING:
+    from support_tunnel.core.st1.code import Code
+    from support_tunnel.flows.device.connect import Tried
+    from support_tunnel.flows.device.let_in import Connected
+    from support_tunnel.flows.device.ports import DevicePorts
+    from support_tunnel.flows.device.record import Record
+    from support_tunnel.flows.device.status import TunnelStatus
+
+__all__ = ["Asked", "Device", "Introduction", "Owner", "Question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that waits. `code` is for the owner to hand over, and for nothing else."""
+
+    tunnel: TunnelId
+    code: Secret[str]
+    until: datetime
+
+
+class Device:
+    """This device, by its settings file and the environment. Every method raises SupportTunnelError (core.errors)."""
+
+    def __init__(self, *, on_step: Callable[[str], None] = lambda text: None) -> None:
+        """`on_step` is told what is being done, a sentence each; never a secret."""
+        self._progress = _Told(on_step)
+
+    def request(
+        self,
+        *,
+        ttl: int,
+        wait: int = 3600,
+        name: str = "",
+        ports: Sequence[int] = (),
+        files: bool = False,
+        phone: bool = False,
+    ) -> Asked:
+        """Ask for support and leave the request waiting: `ttl` seconds at most for a helper, `wait` seconds for the request."""
+        from support_tunnel.cli.device_settings import load_device_settings
+        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.flows.device.request import Wish
+        from support_tunnel.flows.device.request_and_leave import request_and_leave
+
+        settings = load_device_settings(os.environ)
+        wish = Wish(Scope("shell", tuple(ports), files), ttl, name or settings.name, patience=wait, phone=phone)
+        handed: list[Asked] = []
+
+        def keep(code: Code, record: Record) -> None:
+            handed.append(Asked(code.tunnel, code.text(), record.until))
+
+        request_and_leave(self._told(device_ports(settings)), wish, keeper=keeper_command(settings), hand_over=keep)
+        return handed[0]
+
+    def connect(self, tunnel: TunnelId, owner: Owner, *, wait: float = 0.0) -> Connected:
+        """Wait up to `wait` seconds for the answer, ask `owner`, open. Until they are asked, nothing is given up."""
+        from support_tunnel.cli.device_settings import load_device_settings
+        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.flows.device.connect import connect
+
+        settings = load_device_settings(os.environ)
+        ports = self._told(device_ports(settings, prompt=owner))
+        return connect(ports, tunnel, keeper=keeper_command(settings), wait=wait)
+
+    def connect_approved(self) -> list[Tried]:
+        """Open what was answered and approved before; asks nobody."""
+        from support_tunnel.cli.device_settings import load_device_settings
+        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.flows.device.connect import connect_approved
+
+        settings = load_device_settings(os.environ)
+        return connect_approved(self._told(device_ports(settings)), keeper=keeper_command(settings))
+
+    def status(self) -> list[TunnelStatus]:
+        """One row a request or session; none: nobody is let in, and nobody was asked."""
+        from support_tunnel.cli.wiring_device import ending_ports
+        from support_tunnel.flows.device.status import status
+
+        return status(self._told(ending_ports()))
+
+    def stop(self, tunnel: TunnelId | None = None) -> list[TunnelId]:
+        """End this one, or all; works offline. Returns what was ended."""
+        from support_tunnel.cli.wiring_device import ending_ports
+        from support_tunnel.flows.device.clean_up import known_tunnels
+        from support_tunnel.flows.device.end_session import OWNER_ENDED_IT, stop_all
+
+        ports = self._told(ending_ports())
+        ended = [one for one in known_tunnels(ports) if tunnel is None or one == tunnel]
+        stop_all(ports, ended, OWNER_ENDED_IT)
+        return ended
+
+    def _told(self, ports: DevicePorts) -> DevicePorts:
+        return replace(ports, progress=self._progress)
+
+
+class _Told:
+    """`ports.Progress` for a program: every step and note is one sentence."""
+
+    def __init__(self, on_step: Callable[[str], None]) -> None:
+        self.step = self.note = on_step
+
+    def end(self) -> None:
+        """Nothing is drawn, so nothing is to be ended."""
