@@ -33,6 +33,7 @@ _JSON = "one line of JSON, for programs"
         "org-principal": "what a helper's certificate has to name (default: support-tunnel-signer)",
         "revoked": "a file of keys that never count, each line a fingerprint (SHA256:...) or a public key",
         "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440)",
+        "connect-minutes": "open what was answered and approved before every so many minutes (at most 1440)",
         "json": _JSON,
     }
 )
@@ -47,6 +48,7 @@ def install(
     org_principal: str = "",
     revoked: str = "",
     minutes: int = 0,
+    connect_minutes: int = 0,
     json: bool = False,
 ) -> None:
     """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
@@ -67,25 +69,19 @@ def install(
     for value in given.values():
         if not value.isprintable():
             raise UsageError("usage.value", "a setting is one line of printable text")
-    if not 0 <= minutes <= 24 * 60:
-        raise UsageError("usage.range", "--minutes is from 0 to 1440")
+    for flag, every in {"minutes": minutes, "connect-minutes": connect_minutes}.items():
+        if not 0 <= every <= 24 * 60:
+            raise UsageError("usage.range", f"--{flag} is from 0 to 1440")
     settings = load_device_settings({key: value for key, value in given.items() if value})
     _check(settings)
     settings, lists = trusting(settings, org_ca=org_ca, org_principal=org_principal, revoked=revoked)
-    words = [
-        "/usr/bin/env",
-        "-C",
-        str(paths.REPOSITORY),
-        sys.executable,
-        "-m",
-        "support_tunnel.cli.device_program",
-        "gc",
-    ]
     variables = {
         **_variables(settings),
         **lists,
-        "device_boot_command": flow.systemd_words(words),
+        "device_boot_command": flow.systemd_words(_verb("gc")),
         "device_boot_minutes": minutes,
+        "device_boot_connect_command": flow.systemd_words(_verb("connect-approved-tunnels")),
+        "device_boot_connect_minutes": connect_minutes,
     }
     changed = flow.install(LocalShell(), paths.library(), variables)
     if json:
@@ -94,6 +90,12 @@ def install(
         line(
             f"installed: {len(changed)} steps changed something" if changed else "installed: nothing had to be changed"
         )
+
+
+def _verb(name: str) -> list[str]:
+    """How a unit runs one of our verbs: this interpreter, this package, from anywhere."""
+    program = [sys.executable, "-m", "support_tunnel.cli.device_program"]
+    return ["/usr/bin/env", "-C", str(paths.REPOSITORY), *program, name]
 
 
 def _check(settings: DeviceSettings) -> None:
@@ -112,6 +114,7 @@ def _variables(settings: DeviceSettings) -> dict[str, object]:
         "device_settings_name": "" if settings.name == socket.gethostname() else settings.name,
         "device_settings_proxy": settings.proxy,
         "device_settings_proxy_password_file": settings.proxy_password_file,
+        "device_settings_max_sessions": settings.max_sessions,
         "device_settings_debug": settings.debug,
         "device_settings_org_ca": settings.org_ca,
         "device_settings_org_principal": settings.org_principal,

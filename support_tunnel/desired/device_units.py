@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from support_tunnel.core.secret import Secret
 
-__all__ = ["CLEAN_UNITS", "remove_units"]
+__all__ = ["BOOT_UNITS", "remove_units"]
 
-CLEAN_UNITS = ("support-tunnel-clean.timer", "support-tunnel-clean.service")
+BOOT_UNITS = (
+    "support-tunnel-clean.timer",
+    "support-tunnel-clean.service",
+    "support-tunnel-connect.timer",
+    "support-tunnel-connect.service",
+)
 
 
 def remove_units() -> Secret[str]:
     """Key `removed`, a unit a line; none when nothing was there."""
-    units = " ".join(CLEAN_UNITS)
+    units = " ".join(BOOT_UNITS)
     return Secret(
         rf"""set -eu
 for unit in {units}; do

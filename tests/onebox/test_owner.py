@@ -51,6 +51,7 @@ def asked(people: Crew, *words: str) -> Iterator[Asked]:
         file.touch(mode=0o600)
         file.write_text(code.text().reveal())
         with processes.streaming(people.fab_words("create-tunnel-server", "--json", "-p", f"file:{file}")) as helper:
+            screen.sees("Somebody asks to be let in")
             shown = screen.sees(DIGITS)
             said = json.loads(helper.line())
             assert said["event"] == "digits"

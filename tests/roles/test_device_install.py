@@ -9,6 +9,7 @@ import pytest
 
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
 from support_tunnel.core.ssh_key import fingerprint, new_keypair
+from support_tunnel.desired.device_units import BOOT_UNITS
 from support_tunnel.flows.device.install import systemd_words, uninstall
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.hosts import apply, make_device, run
@@ -30,12 +31,15 @@ GIVEN = {
     "device_settings_org_principal": "example-helpers",
     "device_settings_revoked": "/etc/support_tunnel/revoked",
     "device_settings_revoked_keys": [fingerprint(new_keypair()[1])],
+    "device_settings_max_sessions": 5,
     "device_settings_debug": True,
     "device_settings_scripts": [{"moment": "pre-up", "command": "/opt/up '{id}' --x"}],
     "device_boot_command": systemd_words(["/usr/bin/touch", "/root/cleaned"]),
     "device_boot_minutes": 30,
+    "device_boot_connect_minutes": 5,
+    "device_boot_connect_command": systemd_words(["/usr/bin/touch", "/root/connected"]),
 }
-WHAT = ("/etc/support_tunnel /etc/systemd/system", "support-tunnel-clean.timer")
+WHAT = ("/etc/support_tunnel /etc/systemd/system", "support-tunnel-clean.timer support-tunnel-connect.timer")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,6 @@ def test_the_unit_runs_the_words_it_was_given_and_goes_without_a_trace(driver: L
         run(shell, "systemctl start support-tunnel-clean.service")
         said = run(shell, "python3 -c 'import json; [print(word) for word in json.load(open(\"/root/words\"))]'").stdout
         assert said.splitlines() == HOSTILE
-        assert uninstall(shell) == ["support-tunnel-clean.timer", "support-tunnel-clean.service"]
+        assert set(uninstall(shell)) == set(BOOT_UNITS)
         assert uninstall(shell) == []
         assert seen(shell, "/etc/systemd/system", "") == before
