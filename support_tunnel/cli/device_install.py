@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import sys
@@ -79,9 +80,9 @@ def install(
         **_variables(settings),
         **lists,
         "device_boot_command": flow.systemd_words(_verb("gc")),
-        "device_boot_minutes": minutes,
+        "device_boot_minutes": minutes or _minutes_of("support-tunnel-clean.timer"),
         "device_boot_connect_command": flow.systemd_words(_verb("connect-approved-tunnels")),
-        "device_boot_connect_minutes": connect_minutes,
+        "device_boot_connect_minutes": connect_minutes or _minutes_of("support-tunnel-connect.timer"),
     }
     changed = flow.install(LocalShell(), paths.library(), variables)
     if json:
@@ -96,6 +97,16 @@ def _verb(name: str) -> list[str]:
     """How a unit runs one of our verbs: this interpreter, this package, from anywhere."""
     program = [sys.executable, "-m", "support_tunnel.cli.device_program"]
     return ["/usr/bin/env", "-C", str(paths.REPOSITORY), *program, name]
+
+
+def _minutes_of(timer: str) -> int:
+    """As it is set on this device; 0 where there is no such timer of ours."""
+    try:
+        text = (paths.SYSTEM_UNITS / timer).read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"^OnActiveSec=([0-9]+)min$", text, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _check(settings: DeviceSettings) -> None:

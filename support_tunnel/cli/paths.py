@@ -20,6 +20,7 @@ __all__ = [
     "DEVICE_STATE",
     "DEVICE_VAULT",
     "REPOSITORY",
+    "SYSTEM_UNITS",
     "inventory",
     "library",
 ]
@@ -35,6 +36,7 @@ DEVICE_CONFIG: Final = Path("/etc/support_tunnel/config.ini")
 DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")
 DEVICE_ORG_CA: Final = Path("/etc/support_tunnel/org-ca.pub")
 DEVICE_REVOKED: Final = Path("/etc/support_tunnel/revoked")
+SYSTEM_UNITS: Final = Path("/etc/systemd/system")
 DEVICE_STATE: Final = Path("/var/lib/support_tunnel")
 DEVICE_LOG: Final = Path(DEVICE_LOG_FOLDER)
 DEVICE_VAULT: Final = Path("/run/support_tunnel/vault")

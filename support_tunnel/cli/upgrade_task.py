@@ -106,9 +106,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _follow(root: Path, folder: Path) -> None:
     """Let the clean-up at boot run from the new release, if it runs from here; the old folder may be removed some day."""
     from support_tunnel.adapters import processes
-    from support_tunnel.desired.device_units import CLEAN_UNITS
+    from support_tunnel.desired.device_units import BOOT_UNITS
 
-    units = [Path("/etc/systemd/system") / unit for unit in CLEAN_UNITS]
+    units = [paths.SYSTEM_UNITS / unit for unit in BOOT_UNITS]
     if any(unit.exists() and str(root) in unit.read_text() for unit in units):
         processes.run([folder / "bin/support-tunnel", "install", "--json"], timeout=120, env=_settings())
 

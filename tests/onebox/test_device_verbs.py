@@ -13,6 +13,7 @@ from support_tunnel.adapters import processes
 from support_tunnel.cli.rehearsal.stage import invoke_on_device
 from support_tunnel.core.st1.code import Code
 from support_tunnel.desired import probes
+from support_tunnel.desired.device_units import BOOT_UNITS
 from tests.onebox.crew import HOST_STATE, PATIENCE, Crew, last_json
 
 pytestmark = pytest.mark.onebox
@@ -178,7 +179,7 @@ def test_a_session_is_ended_on_a_device_whose_settings_are_broken(trusting: Crew
     assert [thing for thing in trusting.left(live.tunnel) if not thing.startswith("api:")] == []
 
 
-UNITS = "systemctl is-enabled support-tunnel-clean.service support-tunnel-clean.timer 2>&1"
+UNITS = "systemctl is-enabled support-tunnel-clean.service support-tunnel-clean.timer support-tunnel-connect.timer 2>&1"
 
 
 def test_installed_the_device_cleans_up_by_itself_and_uninstalled_it_is_as_before(people: Crew) -> None:
@@ -187,22 +188,21 @@ def test_installed_the_device_cleans_up_by_itself_and_uninstalled_it_is_as_befor
     assert refused.status == 2
     assert people.device(f"cat {CONFIG}") == settings
 
-    installed = people.inv("install", "--minutes", "30", "--name", "Till 3", "--json")
+    installed = people.inv("install", "--minutes", "30", "--connect-minutes", "5", "--name", "Till 3", "--json")
     assert installed.status == 0, installed.stderr
     assert {"Settings", "It cleans up at each boot"} <= set(json.loads(installed.stdout)["changed"])
-    assert (
-        people.inv("install", "--minutes", "30", "--name", "Till 3").stdout == "installed: nothing had to be changed\n"
-    )
-    assert people.device(UNITS).splitlines() == ["enabled", "enabled"]
+    assert people.inv("install", "--name", "Till 3").stdout == "installed: nothing had to be changed\n"
+    assert people.device(UNITS).splitlines() == ["enabled"] * 3
     assert "name = Till 3" in people.device(f"cat {CONFIG}")
     assert set(doctor(people).values()) == {"ok"}
 
     people.device("useradd --system --comment 'support-tunnel session' --no-create-home st0123abcd")
     assert people.device("systemctl start support-tunnel-clean.service && echo cleaned") == "cleaned\n"
     assert people.device("getent passwd st0123abcd") == ""
+    assert people.device("systemctl start support-tunnel-connect.service && echo looked") == "looked\n"
 
     gone = people.inv("uninstall", "--json")
-    assert json.loads(gone.stdout)["removed"] == ["support-tunnel-clean.timer", "support-tunnel-clean.service"]
+    assert set(json.loads(gone.stdout)["removed"]) == set(BOOT_UNITS)
     assert "enabled" not in people.device(UNITS).splitlines()
     assert people.inv("uninstall").stdout == "uninstalled: there was nothing to take away\n"
     people.inv("install", "--name", "Rehearsal device")
