@@ -115,3 +115,21 @@ def test_a_phisher_with_the_code_gets_no_prompt_at_all(phisher: Crew) -> None:
     assert (answered.status, last_json(answered.stdout)["error"]["code"]) == (4, "tunnel.closed")
     assert phisher.left(code.tunnel) == []
     assert phisher.device(HOST_STATE).splitlines() == before.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        ("cp /root/org-ca.pub FILE; chown nobody FILE", "file.owner"),
+        ("echo 'ssh-rsa AAAA Example Ltd' >FILE", "trust.key"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_and_changes_nothing(organised: Crew, make: str, code: str) -> None:
+    settings = "cat /etc/support_tunnel/config.ini /etc/support_tunnel/org-ca.pub"
+    before = organised.device(settings)
+    assert "org-ca = /etc/support_tunnel/org-ca.pub" in before
+    organised.device(f"rm -f FILE\n{make}".replace("FILE", "/root/given.pub"))
+    refused = organised.inv("install", "--org-ca", "/root/given.pub")
+    assert refused.status == 2
+    assert refused.stderr.startswith(f"Error ({code})")
+    assert organised.device(settings) == before
