@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.called import DEVICE
 from support_tunnel.core import ssh_key
 from support_tunnel.core.ports import Progress
 from support_tunnel.core.secret import Secret
@@ -209,5 +210,5 @@ def _write(file: Path, value: Secret[str]) -> None:
 
 def invoke_on_device(*words: str) -> str:
     """The command line that runs our own `inv` in a device node, with the interpreter of this process."""
-    inv = Path(sys.executable).with_name("inv")
+    inv = Path(sys.executable).with_name("inv" if paths.CHECKOUT else DEVICE)
     return shlex.join(["env", "-C", str(paths.REPOSITORY), "PYTHONDONTWRITEBYTECODE=1", str(inv), *words])
