@@ -1,4 +1,4 @@
-"""What docs/admin.md and docs/ci.md promise to programs: the keys of each verb, and the pipelines' commands."""
+"""What docs/admin.md promises to programs: the keys of each verb."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from invoke.exceptions import Exit
 
 from support_tunnel.cli import admin_tasks, paths, reach_tasks, view_tasks
@@ -25,7 +22,6 @@ from tests.flows.world import World
 __all__ = ["make_world"]
 
 ADMIN_PAGE = (paths.REPOSITORY / "docs" / "admin.md").read_text()
-CI_PAGE = (paths.REPOSITORY / "docs" / "ci.md").read_text()
 
 
 def promised() -> dict[str, set[str]]:
@@ -101,19 +97,3 @@ def test_a_failure_is_a_line_too(world: World, capsys: pytest.CaptureFixture[str
         view_tasks.get.body(None, "0000", json=True)
     assert ended.value.code == 4
     assert json.loads(capsys.readouterr().out)["error"].keys() == {"code", "message", "next_step"}
-
-
-def commands() -> dict[str, list[str]]:
-    """Of each pipeline on the page: what it runs."""
-    pipelines: list[Any] = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", CI_PAGE, re.DOTALL)]
-    github, gitlab = pipelines
-    steps = github["jobs"]["rehearse"]["steps"]
-    return {"GitHub": [step["run"] for step in steps if "run" in step], "GitLab": gitlab["rehearse"]["script"]}
-
-
-def test_both_pipelines_run_what_the_tests_run() -> None:
-    """The first is `test_the_settings_are_all_there`, the second tests/onebox/test_rehearsal.py."""
-    run = ["fab settings --json", "fab rehearse --json --junit rehearsal.xml"]
-    assert commands() == {"GitHub": run, "GitLab": run}
-    rehearsal = Path(__file__).parents[1] / "onebox" / "test_rehearsal.py"
-    assert '"rehearse", "--json", "--junit"' in rehearsal.read_text()

@@ -17,6 +17,7 @@ from support_tunnel.core.ports import Completed
 from support_tunnel.core.st1.code import Code
 from tests.onebox.crew import PATIENCE, Connected, Crew, last_json
 from tests.onebox.killing import ANSWER, REQUEST, Kill
+from tests.pipelines import checkout, jobs, run_job
 
 pytestmark = pytest.mark.onebox
 
@@ -41,6 +42,28 @@ def works_and_ends(people: Crew, code: Code) -> None:
     assert people.fab("stop", short).status == 0
     people.closed()
     assert people.left(code.tunnel) == []
+
+
+def test_a_pipeline_answers_a_request_and_ends_it(trusting: Crew, tmp_path: Path) -> None:
+    """The job `support` of docs/ci.md, with the code in a variable."""
+    where = checkout(tmp_path / "checkout")
+    ask = invoke_on_device("request-and-connect-tunnel", "--json")
+    with processes.streaming([*trusting.on.device.ssh, ask]) as owner:
+        code = Code.parse(json.loads(owner.line())["preshared_key"])
+        variables = {"SUPPORT_CODE": code.text().reveal(), "TUNNEL_ID": code.tunnel}
+        inventory = {"SUPPORT_TUNNEL_INVENTORY": str(trusting.inventory)}
+        ended = run_job(jobs()["GitLab"]["support"], where, timeout=100, env={**variables, **inventory})
+        owner.end(timeout=100)
+    assert [one.status for one in ended] == [0] * 4, ended[-1].stderr
+    answered, asked, stopped, swept = ended
+    assert last_json(answered.stdout)["event"] == "connected"
+    assert last_json(asked.stdout)["status"] == 0
+    assert json.loads(stopped.stdout) == {"stopped": code.tunnel}
+    assert json.loads(swept.stdout)["failed"] == []
+    said = "".join(one.stdout + one.stderr for one in ended)
+    assert variables["SUPPORT_CODE"] not in said
+    trusting.closed()
+    assert trusting.left(code.tunnel) == []
 
 
 def test_an_answer_that_was_broken_off_goes_on(trusting: Crew, tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from support_tunnel.adapters import processes
-from support_tunnel.cli import paths
+from tests.pipelines import checkout, jobs, run_job
 
 pytestmark = pytest.mark.onebox
 
@@ -20,11 +18,13 @@ KEY = re.compile(r"PRIVATE KEY|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
 
 
 def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left(tmp_path: Path) -> None:
-    fab = Path(sys.executable).with_name("fab")
-    report = tmp_path / "rehearsal.xml"
-    words = (str(fab), "rehearse", "--json", "--junit", str(report))  # as in docs/ci.md
-    ended = processes.run(["env", "-C", paths.REPOSITORY, *words], timeout=200, accept=None)
+    """By the pipeline of docs/ci.md, as a runner would."""
+    where = checkout(tmp_path / "checkout")
+    settings, ended, swept = run_job(jobs()["GitLab"]["rehearse"], where, timeout=200, env={"HOME": str(tmp_path)})
+    assert json.loads(settings.stdout)["cloud"]["value"] == "local"
     assert ended.status == 0, ended.stderr
+    assert (swept.status, json.loads(swept.stdout)["failed"]) == (0, []), swept.stderr
+    report = where / "rehearsal.xml"
     (line,) = ended.stdout.splitlines()
     result = json.loads(line)
     assert (result["device_changes"], result["leftovers"]) == ([], [])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
+from support_tunnel.adapters.ssh_server import ServerShell
 from support_tunnel.core.ssh_key import fingerprint, new_keypair
 from support_tunnel.desired.device_units import BOOT_UNITS
 from support_tunnel.flows.device.install import systemd_words, uninstall
@@ -40,6 +41,7 @@ GIVEN = {
     "device_boot_connect_command": systemd_words(["/usr/bin/touch", "/root/connected"]),
 }
 WHAT = ("/etc/support_tunnel /etc/systemd/system", "support-tunnel-clean.timer support-tunnel-connect.timer")
+SWEPT = {"sweep_timer_command": systemd_words(["/usr/bin/id", "-un"]), "sweep_timer_on_failure": "told.service"}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,44 @@ def test_it_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path)
         assert seen(our_shell, *WHAT) == seen(their_shell, *WHAT)
         assert not apply(our_shell, INSTALLED, GIVEN).changed
         assert ansible.play(INSTALLED, GIVEN) == 0
+
+        # On the same two hosts, which cost more than the role: what sweeps clouds, by a timer.
+        assert apply(our_shell, ("sweep_timer",), SWEPT).changed
+        assert ansible.play(("sweep_timer",), SWEPT) > 0
+        what = ("/etc/systemd/system", "support-tunnel-sweep.timer")
+        accounts = "getent passwd support-tunnel-sweep; getent group support-tunnel-sweep"
+        assert seen(our_shell, *what) == seen(their_shell, *what)
+        assert run(our_shell, accounts).stdout == run(their_shell, accounts).stdout
+        assert not apply(our_shell, ("sweep_timer",), SWEPT).changed
+        assert ansible.play(("sweep_timer",), SWEPT) == 0
+        _sweeps_as_itself(our_shell)
+
+
+def _sweeps_as_itself(shell: ServerShell) -> None:
+    """By its own account, in folders of its own; one that fails is told of, and seen."""
+
+    def works(script: str) -> str:
+        done = run(shell, f"set -eu\n{script}")
+        assert done.status == 0, done.stderr
+        return done.stdout
+
+    sweep = "support-tunnel-sweep.service"
+    works(f"systemctl start {sweep}")
+    assert "support-tunnel-sweep" in works(f"journalctl --no-pager -o cat -u {sweep}").split()
+    script = (
+        'touch "$SUPPORT_TUNNEL_STATE/x" && mkdir "$SUPPORT_TUNNEL_RUNTIME" && [ "$HOME" = "$SUPPORT_TUNNEL_STATE" ]'
+    )
+    apply(shell, ("sweep_timer",), {**SWEPT, "sweep_timer_command": systemd_words(["/bin/sh", "-ec", script])})
+    works(f"systemctl start {sweep}; [ -e /var/lib/support-tunnel-sweep/x ]")
+    told = "[Service]\\nType=oneshot\\nExecStart=/usr/bin/touch /root/told\\n"
+    works(f"printf '{told}' >/etc/systemd/system/told.service")
+    apply(shell, ("sweep_timer",), {**SWEPT, "sweep_timer_command": "/bin/false"})
+    works(
+        f"""! systemctl start {sweep}
+        systemctl is-failed {sweep}
+        for _ in $(seq 100); do [ ! -e /root/told ] || exit 0; sleep 0.1; done
+        exit 1"""
+    )
 
 
 def test_the_unit_runs_the_words_it_was_given_and_goes_without_a_trace(driver: LocalNodeDriver) -> None:
