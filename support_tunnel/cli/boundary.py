@@ -22,7 +22,7 @@ from invoke.tasks import Task, task
 
 from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.cli.called import as_called
-from support_tunnel.cli.optional_id import OptionalIdTask
+from support_tunnel.cli.verb_task import OptionalIdTask, VerbTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
 __all__ = ["INTERRUPTED", "boundary", "verb"]
@@ -55,7 +55,8 @@ def verb(
             positional=list(positional),
             aliases=aliases,
             iterable=list(iterable),
-            klass=OptionalIdTask if optional_id else Task,
+            klass=OptionalIdTask if optional_id else VerbTask,
+            auto_shortflags=False,
         )(boundary(function))
 
     return wrap

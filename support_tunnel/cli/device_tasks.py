@@ -61,7 +61,7 @@ def status(c: Context, json: bool = False) -> None:
 
 @verb(optional_id=True, flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
 def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
-    """End every session and request on this device at once. Works offline."""
+    """End every session and request on this device at once, or only one. Works offline."""
     from support_tunnel.cli import paths
     from support_tunnel.cli.tunnel_choice import chosen
     from support_tunnel.cli.wiring_device import ending_ports

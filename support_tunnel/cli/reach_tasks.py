@@ -32,7 +32,7 @@ def connect(c: Context, tunnel_id: str) -> None:
 
 @verb(
     positional=("tunnel_id", "command_line"),
-    flags={"tunnel-id": _ID, "command-line": "what to run, in one word", "json": _JSON},
+    flags={"tunnel-id": _ID, "command-line": "what to run, in quotes: 'df -h /'", "json": _JSON},
 )
 def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -> None:
     """Run one command in the device's session; its exit status becomes this one's."""

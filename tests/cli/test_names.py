@@ -18,7 +18,7 @@ from invoke.parser import Parser
 
 from support_tunnel.cli import admin_tasks, device_settings, device_tasks, paths
 from support_tunnel.cli.admin_settings import OLD_TOKEN, AdminSettings
-from support_tunnel.cli.optional_id import LIKE_AN_ID, gives_id
+from support_tunnel.cli.verb_task import LETTERS, LIKE_AN_ID, gives_id
 
 PAGE = (paths.REPOSITORY / "docs" / "original.md").read_text()
 SIDES = {"inv": device_tasks.namespace, "fab": admin_tasks.namespace}
@@ -98,6 +98,17 @@ def test_no_task_is_called_like_an_id() -> None:
     names = every_name(device_tasks.namespace())
     assert {"stop", "request-and-connect"} < names
     assert not [name for name in names if LIKE_AN_ID.fullmatch(name)]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_letter_means_the_same_everywhere_and_no_risk_has_one(side: str) -> None:
+    for context in SIDES[side]().to_contexts():
+        flags = {flag for flag in context.flags if flag.startswith("-")}
+        assert [flag for flag in flags if not re.fullmatch(r"--[a-z][a-z-]+|-[a-zA-Z]", flag)] == [], context.name
+        for argument in context.args.values():
+            letters = [name for name in argument.names if len(name) == 1 and argument.names != ("H",)]
+            known = LETTERS.get(argument.names[0].replace("-", "_"))
+            assert letters == ([known] if known else []), f"{context.name} {argument.names}"
 
 
 # --- the page -------------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_help_is_given_before_and_after_the_name(fab: Run, words: tuple[str, ...
 def test_help_of_a_verb_that_takes_a_tunnel(fab: Run, verb: str) -> None:
     ended = fab("--help", verb)
     assert ended.status == 0
-    assert "tunnel" in ended.stdout
+    assert "After its name: TUNNEL-ID" in ended.stdout
 
 
 # --- what is wrong is said in one sentence --------------------------------------------------------------------------
