@@ -104,7 +104,7 @@ def test_no_task_is_called_like_an_id() -> None:
 def test_a_letter_means_the_same_everywhere_and_no_risk_has_one(side: str) -> None:
     for context in SIDES[side]().to_contexts():
         flags = {flag for flag in context.flags if flag.startswith("-")}
-        assert [flag for flag in flags if not re.fullmatch(r"--[a-z][a-z-]+|-[a-zA-Z]", flag)] == [], context.name
+        assert [flag for flag in flags if not re.fullmatch(r"--[a-z][a-z0-9-]+|-[a-zA-Z]", flag)] == [], context.name
         for argument in context.args.values():
             letters = [name for name in argument.names if len(name) == 1 and argument.names != ("H",)]
             known = LETTERS.get(argument.names[0].replace("-", "_"))
