@@ -18,8 +18,11 @@ from support_tunnel.api.serve import RunningApi
 from support_tunnel.core.device_health import blamed
 from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
 from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
+from support_tunnel.flows.device.doctor import examine
 from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.shells import Answer, ScriptedShell
 from tests.connect_proxy import ConnectProxy, connect_proxy
 
 TUNNEL = TunnelId("ab" * 16)
@@ -167,6 +170,27 @@ def test_the_doctors_look_takes_it_and_needs_no_name_that_only_the_proxy_knows()
             look.see()
         look.send_udp()
     assert proxy.heads[0].startswith("CONNECT api.nowhere.invalid:443 ")
+
+
+@pytest.mark.parametrize(
+    ("says", "failing"),
+    [
+        (b"", None),
+        (b"SSH-2.0-x\r\n", "proxy"),
+        (b"HTTP/1.1 403 No\r\n\r\n", "proxy"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "api"),
+    ],
+)
+def test_a_devices_doctor_names_what_is_broken(run_api: StartApi, says: bytes, failing: str | None) -> None:
+    api = run_api()
+    nothing = ScriptedShell([Answer("", Completed(0, "", ""))])
+    with connect_proxy(says=says) as proxy:
+        look = HttpApiLook(api.url, clock=SystemClock(), fingerprint=api.fingerprint, proxy=through(proxy))
+        checks = {one.name: one for one in examine(nothing, lambda: look, log="/var/log")}
+    assert {name for name in ("proxy", "api") if name in checks and checks[name].state == "fail"} == {failing} - {None}
+    if failing:
+        assert f"the proxy 127.0.0.1:{proxy.port}" in checks[failing].said
+        assert SETTING in checks[failing].fix
 
 
 @pytest.mark.parametrize(
