@@ -47,6 +47,7 @@ def request_and_connect_tunnel(
     qr: bool = False,
     files: bool = False,
     port: Sequence[str] | None = None,
+    allow_classical: bool = False,
     answers_on_stdin: bool = False,
     json: bool = False,
 ) -> None:
@@ -54,7 +55,7 @@ def request_and_connect_tunnel(
     from support_tunnel.cli.wiring_device import keeper_command
     from support_tunnel.flows.device.request_and_connect import request_and_connect as flow
 
-    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), json)
+    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json)
     asked.check()
     settings, ports = _ready(answers_on_stdin, json)
     handing = asked.handing()
@@ -85,13 +86,14 @@ def request(
     files: bool = False,
     port: Sequence[str] | None = None,
     approve_in_advance: bool = False,
+    allow_classical: bool = False,
     json: bool = False,
 ) -> None:
     """Ask for support and leave: the request waits. Go on with connect or approve; stop takes it back."""
     from support_tunnel.cli.wiring_device import keeper_command
     from support_tunnel.flows.device.request_and_leave import request_and_leave as flow
 
-    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), json, approve_in_advance)
+    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json, approve_in_advance)
     asked.check()
     settings, ports = _ready(False, json)
     handing = asked.handing()

@@ -27,6 +27,7 @@ WISH_FLAGS: Final = {
     "code-file": "also write the code into this new file (0600)",
     "phone": "a code of 13 words, to be read over the phone",
     "qr": "also show the code as a QR, for a helper's camera",
+    "allow-classical": "go on although this device has no ML-KEM: what is sent could be read with a later quantum computer",
     "json": "one line of JSON a result, for programs",
 }
 
@@ -46,6 +47,7 @@ class Asked:
     qr: bool
     files: bool
     port: Sequence[str]
+    allow_classical: bool
     json: bool
     approved: bool = False
 
@@ -77,6 +79,7 @@ class Asked:
             patience=self.wait * 60,
             phone=self.phone,
             approved=self.approved,
+            allow_classical=self.allow_classical,
         )
 
     def handing(self) -> Handing:

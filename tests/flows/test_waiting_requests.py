@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from support_tunnel.core.errors import ConsentRefused, HostError, SupportTunnelError, WrongState
+from support_tunnel.core.errors import ConsentRefused, HostError, SupportTunnelError, UsageError, WrongState
+from support_tunnel.flows.admin.ports import AcceptedRisks
 from support_tunnel.flows.device.connect import Tried, connect_approved
 from support_tunnel.flows.device.request_and_leave import request_and_leave
 from support_tunnel.flows.device.status import status
@@ -235,3 +236,28 @@ def test_of_two_tools_at_the_same_moment_one_gets_the_place(world: World) -> Non
     refused = [tool.error for tool in tools if tool.ended]
     assert [error.code for error in refused if isinstance(error, SupportTunnelError)] == ["tunnel.active"] * 2
     assert state(world) == "requested"
+
+
+# --- without ML-KEM -------------------------------------------------------------------------------------------------
+
+
+def test_a_device_without_mlkem_asks_only_when_its_owner_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support_tunnel.core.st1.kem.mlkem_available", lambda: False)
+    with pytest.raises(UsageError) as refused:
+        world.request_and_leave()
+    assert (refused.value.code, "--allow-classical" in refused.value.next_step) == ("crypto.mlkem", True)
+    assert world.left_on_device() == []
+
+
+def test_both_have_to_accept_a_classical_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support_tunnel.core.st1.device.mlkem_available", lambda: False)
+    request_and_leave(
+        world.device_ports(), replace(WISH, allow_classical=True), keeper=KEEPER, hand_over=world._hand_over
+    )
+    refused = world.turns.start(world.answer)
+    world.turns.run(refused)
+    assert failed(refused).code == "offer.classical"
+    accepted = world.turns.start(lambda: world.answer(accepted=AcceptedRisks(classical=True)))
+    world.turns.run(until=lambda: state(world) == "answered")
+    world.owner_agrees()
+    finished(world, world.turns.start(world.go_on), accepted)

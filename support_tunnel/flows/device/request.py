@@ -36,6 +36,8 @@ class Wish:
     """A code of words, to be read aloud."""
     approved: bool = False
     """Nobody is asked later: the owner has said yes to whoever answers."""
+    allow_classical: bool = False
+    """Also where this device's cryptography has no ML-KEM; the helper has to accept it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
         wireguard_public=wireguard_public,
         ssh_host_key=host_public,
         now=now,
+        allow_classical=wish.allow_classical,
     )
     record = Record(
         stage="requested",
