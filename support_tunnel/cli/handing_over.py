@@ -64,7 +64,7 @@ class Handing:
 
             line("\n" + drawn(code.text()))
         sys.stderr.write(
-            "\nGive the code (preshared_key) to your helper, by phone or chat, and to nobody else.\n\n"
+            "\nGive the code (preshared_key) to your helper, by phone or chat,\nand to nobody else.\n\n"
             + waiting(record.scope, ttl=record.ttl, until=record.until, approved=record.approved)
             + "\n"
         )

@@ -6,6 +6,7 @@ terminal still shows nothing raw.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,7 @@ def waiting(scope: Scope, *, ttl: int, until: datetime, approved: bool = False, 
         [
             ("Who", who),
             *_may(scope),
-            ("Until", f"{_minutes(ttl)} from when they are in; the request itself is over at {_time(until)}"),
+            ("Until", f"{_minutes(ttl)} once they are in; unanswered, the request ends {_time(until)}"),
         ],
         stop,
     )
@@ -109,7 +110,7 @@ def answered(scope: Scope, *, ttl: int, until: datetime, say_yes: str, stop: str
         [
             ("Who", f"nobody yet; see who it is, and decide: {say_yes}"),
             *_may(scope),
-            ("Until", f"{_minutes(ttl)} from when you look; the request itself is over at {_time(until)}"),
+            ("Until", f"{_minutes(ttl)} from when you look; without a yes it ends {_time(until)}"),
         ],
         stop,
     )
@@ -184,5 +185,13 @@ def _time(when: datetime) -> str:
 
 
 def _card(title: str, rows: list[tuple[str, str]], stop: str, *, note: str = _ANY_TIME) -> str:
-    lines = [f"  {label:<8}{text}" for label, text in [*rows, ("To stop", f"{stop} {note}".rstrip())]]
-    return "\n".join([title, "", *lines, ""])
+    shown = [*rows, ("To stop", f"{stop} {note}".rstrip())]
+    lines = [line for label, text in shown for line in _wrapped(text, f"  {label:<8}", " " * 10)]
+    return "\n".join([*_wrapped(title), "", *lines, ""])
+
+
+def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
+    """For a terminal of 80 columns, the narrowest that people have."""
+    return textwrap.wrap(
+        text, 80, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
+    )

@@ -31,7 +31,7 @@ def every_screen(who: Introduction) -> dict[str, str]:
         "advance": screens.advance(SCOPE, ttl=1800, wait=3600, organisations=["Example Ltd"]),
         "undecided": screens.undecided("Ann", SCOPE, ttl=1800),
         "asking": screens.asking(who),
-        "active": screens.active("Ann", SCOPE, until=NOW),
+        "active": screens.active("Ann", Scope("root", tuple(range(8000, 8016)), files=True), until=NOW),
         "ended": screens.ended("Ann", when=NOW, reason="the owner ended it", log="/var/log/x"),
         "refused": screens.refused("you said no"),
     }
@@ -41,7 +41,7 @@ def test_who_what_until_when_and_how_to_stop_are_on_each(stranger: Introduction)
     for stage, text in every_screen(stranger).items():
         labels = {line[2:10].strip() for line in text.splitlines() if line.startswith("  ")}
         assert {"Who", "May", "Until", "To stop"} <= labels, stage
-        assert all(len(line) <= 115 for line in text.splitlines()), stage
+        assert all(len(line) <= 80 for line in text.splitlines()), stage
 
 
 def test_a_live_one_says_the_command_that_stops_it(stranger: Introduction) -> None:

@@ -34,6 +34,7 @@ STAND_INS = (
     (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:" + "x" * 43),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d", "2030-01-31 12:00"),
     (r"\b\d\d:\d\d\b", "12:00"),
+    (r"(?<=or no\): )\d{6}\b", "123456"),
 )
 
 
@@ -45,11 +46,10 @@ def still(text: str) -> str:
 
 
 def part(screen: str, first: str, last: str) -> str:
-    """Whole lines of a screen from the last one that begins with `first` to the next that begins with `last`."""
-    lines = screen.splitlines()
-    begin = max(number for number, line in enumerate(lines) if line.startswith(first))
-    end = next(number for number, line in enumerate(lines[begin:], begin) if line.startswith(last))
-    return "\n".join(line.rstrip() for line in lines[begin : end + 1])
+    """From where `first` was shown last to the end of the next line with `last`; what moved on that line before is left out."""
+    begin = screen.rindex(first)
+    end = screen.index("\n", screen.index(last, begin))
+    return "\n".join(line.rstrip() for line in screen[begin:end].splitlines())
 
 
 def said(people: Crew, verb: str) -> str:
@@ -84,7 +84,7 @@ def screens(people: Crew) -> dict[str, tuple[str, str]]:
         asking.screen.types("no\n")
         assert asking.screen.end() == 3
         assert json.loads(asking.helper.end(timeout=PATIENCE).stdout.splitlines()[-1])["error"]["code"]
-        found["Refused"] = (ask, part(still(asking.screen.screen), "Nobody was let in", "  ->"))
+        found["Refused"] = (ask, part(still(asking.screen.screen), "Nobody was let in", "  -> "))
     return found
 
 

@@ -28,6 +28,7 @@ def request_and_connect(
     with place(ports, code.tunnel), or_put_back(ports, code.tunnel):
         ports.progress.step("Asking for support")
         requested = request(ports, wish, code)
+        ports.progress.end()  # what is handed over may be on the same terminal
         hand_over(code, requested.record)
         ports.progress.step("Waiting for a helper to answer")
         session = await_answer(ports, requested)

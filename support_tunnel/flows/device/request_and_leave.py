@@ -34,6 +34,7 @@ def request_and_leave(
         ports.progress.step("Asking for support")
         requested = request(ports, wish, code)
         keep_request(ports, requested, keeper=keeper)
+        ports.progress.end()  # what is handed over may be on the same terminal
         hand_over(code, requested.record)
     return requested.record
 
