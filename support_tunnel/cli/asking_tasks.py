@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
+from support_tunnel.cli.called import as_called
 from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.wish import WISH_FLAGS, Asked, within
 from support_tunnel.core.errors import ConsentRefused, SupportTunnelError, UsageError
@@ -228,7 +229,7 @@ def _outcome(one: Tried) -> str:
     if one.connected:
         return f"connected: {one.connected.consent.name} until {_local(one.connected.opened.until)}"
     if one.state == "asks":
-        return f"asks for your yes: inv approve {one.tunnel[:8]}"
+        return as_called(f"asks for your yes: inv approve {one.tunnel[:8]}")
     return f"failed: {one.error.message}" if one.error and one.state == "failed" else "waiting: nobody has answered yet"
 
 
