@@ -31,6 +31,8 @@ __all__ = [
 STOP: Final = "inv stop"
 _ANY_TIME: Final = "(at any time, also without a network)"
 _NOTHING: Final = "nothing"
+_TOGETHER: Final = "\N{NO-BREAK SPACE}"
+"""Between words that stay on one line; a plain space once the lines are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def _minutes(seconds: int) -> str:
 
 
 def _time(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M} UTC"
+    return f"{when:%Y-%m-%d %H:%M} UTC".replace(" ", _TOGETHER)
 
 
 def _card(title: str, rows: list[tuple[str, str]], stop: str, *, note: str = _ANY_TIME) -> str:
@@ -192,6 +194,7 @@ def _card(title: str, rows: list[tuple[str, str]], stop: str, *, note: str = _AN
 
 def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
     """For a terminal of 80 columns, the narrowest that people have."""
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text, 80, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(_TOGETHER, " ") for line in lines]
