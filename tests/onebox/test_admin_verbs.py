@@ -47,7 +47,7 @@ def works_and_ends(people: Crew, code: Code) -> None:
 def test_a_pipeline_answers_a_request_and_ends_it(trusting: Crew, tmp_path: Path) -> None:
     """The job `support` of docs/ci.md, with the code in a variable."""
     where = checkout(tmp_path / "checkout")
-    ask = invoke_on_device("request-and-connect-tunnel", "--json")
+    ask = invoke_on_device("request-and-connect-tunnel", "--json", "--ttl", "5")  # the device's rule gives ten
     with processes.streaming([*trusting.on.device.ssh, ask]) as owner:
         code = Code.parse(json.loads(owner.line())["preshared_key"])
         variables = {"SUPPORT_CODE": code.text().reveal(), "TUNNEL_ID": code.tunnel}
