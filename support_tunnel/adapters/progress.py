@@ -15,7 +15,7 @@ from support_tunnel.adapters.terminal import printable
 from support_tunnel.core.ports import Clock, Progress
 
 if TYPE_CHECKING:
-    from rich.status import Status
+    from rich.live import Live
 
 __all__ = ["LiveProgress", "PlainProgress", "Recorder", "Step", "progress_for"]
 
@@ -84,21 +84,31 @@ class LiveProgress:
         # No markup and no highlighting: what is shown may hold brackets, and is not ours to colour.
         self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
         self._running = _Timed(clock)
-        self._status: Status | None = None
+        self._live: Live | None = None
 
     def step(self, text: str) -> None:
+        from rich.live import Live
+        from rich.spinner import Spinner
+
         self.end()
         self._running.begin(text)
-        self._status = self._console.status(printable(text))
-        self._status.start()
+        self._live = Live(
+            Spinner("dots", text=printable(text), style="status.spinner"),
+            console=self._console,
+            refresh_per_second=12.5,
+            transient=True,
+            # On a terminal of its own a result goes around the spinner; in a pipe it is for the program at its other end.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        self._live.start()
 
     def note(self, text: str) -> None:
         self._console.print(f"  {printable(text)}")
 
     def end(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
         if done := self._running.finish():
             self._console.print(f"✓ {printable(done[0])} ({done[1]:.1f} s)")
 

@@ -49,6 +49,16 @@ def test_a_terminal_gets_a_live_list_with_timings() -> None:
         assert line in stream.getvalue()
 
 
+def test_a_result_in_a_pipe_stays_in_it_while_the_list_is_live(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = Terminal()
+    progress = LiveProgress(stream, ManualClock())
+    progress.step("launch")
+    print("tunnel_id: 1a2b")  # noqa: T201 - as a verb writes its result
+    progress.end()
+    assert capsys.readouterr().out == "tunnel_id: 1a2b\n"
+    assert "tunnel_id" not in stream.getvalue()
+
+
 def test_a_device_without_rich_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)  # what an import of a missing package meets
     assert isinstance(progress_for(Terminal()), PlainProgress)
