@@ -143,10 +143,21 @@ class PrivateFolder:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the folder itself, waiting while another process does; `write` waits for it too. Raises FileNotFoundError."""
+        """Hold the folder itself, waiting while another process does; `write` waits for it too.
+
+        Raises FileNotFoundError when it is not there, or has gone (`remove_when_empty`) while this waited for it.
+        """
         with self._opened() as folder:
             fcntl.flock(folder, fcntl.LOCK_EX)
+            if not os.path.samestat(os.fstat(folder), self.path.stat()):
+                raise FileNotFoundError(self.path)
             yield
+
+    def remove_when_empty(self) -> None:
+        """Remove the folder if nothing is in it and nobody has, or waits for, a turn with it."""
+        with suppress(OSError), self._opened() as folder:  # OSError: gone, not empty, or in somebody's hands
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.rmdir()
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -7,7 +7,7 @@ swapped out, and overwriting removes the bytes of the file, not copies the kerne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -45,28 +45,38 @@ class TmpfsVault:
             self._go_when_empty()
 
     def _lock(self, tunnel: TunnelId, held: ExitStack) -> None:
+        try:
+            # Beside the tunnel's folder, not in it: `erase` may run while it is held.
+            self._again(lambda: held.enter_context(self._root.lock(f"{parse_tunnel_id(tunnel)}{LOCK}")))
+        except BlockingIOError:
+            raise WrongState(
+                "tunnel.busy",
+                f"another command is working on tunnel {tunnel[:8]}",
+                next_step="Wait for it to end, then run this again.",
+            ) from None
+
+    def _again(self, take: Callable[[], None]) -> None:
+        """Take something in the folder; once more where another process took the empty folder away at this moment."""
         for _ in range(ATTEMPTS):
-            # Missing again: another process let go at this moment, and took the empty folder with it.
             with suppress(FileNotFoundError):
                 self._make()
-                try:
-                    # Beside the tunnel's folder, not in it: `erase` may run while it is held.
-                    held.enter_context(self._root.lock(f"{parse_tunnel_id(tunnel)}{LOCK}"))
-                except BlockingIOError:
-                    raise _busy(tunnel) from None
-                return
-        raise _busy(tunnel)
+                return take()
+        raise BlockingIOError(self._root.path)
 
     def _go_when_empty(self) -> None:
-        for folder in (self._root.path, *self._above):
+        self._root.remove_when_empty()
+        for folder in self._above:
             with suppress(OSError):  # not empty: another tunnel's, or another process has just begun
                 folder.rmdir()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        self._make()
-        with self._root.turn():
-            yield
+        try:
+            with ExitStack() as held:
+                self._again(lambda: held.enter_context(self._root.turn()))
+                yield
+        finally:
+            self._go_when_empty()
 
     def put(self, tunnel: TunnelId, name: str, value: Secret[bytes]) -> None:
         self._make()
@@ -108,14 +118,6 @@ class TmpfsVault:
 
     def _folder(self, tunnel: TunnelId) -> PrivateFolder:
         return PrivateFolder(self._root.path / parse_tunnel_id(tunnel), secret=True)
-
-
-def _busy(tunnel: TunnelId) -> WrongState:
-    return WrongState(
-        "tunnel.busy",
-        f"another command is working on tunnel {tunnel[:8]}",
-        next_step="Wait for it to end, then run this again.",
-    )
 
 
 def _checked(name: str) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.private_files import PrivateFolder
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.waiting import wait_for
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
@@ -165,3 +169,38 @@ def test_a_lock_on_a_file_that_its_holder_just_removed_is_not_taken_for_one(
     monkeypatch.setattr(fcntl, "flock", flock)
     with folder.lock(".lock"), pytest.raises(BlockingIOError), folder.lock(".lock"):
         pytest.fail("two holders")
+
+
+def test_an_empty_folder_goes_but_never_from_under_a_turn(folder: PrivateFolder) -> None:
+    folder.make()
+    with folder.turn():
+        folder.remove_when_empty()
+        assert folder.path.is_dir()
+    folder.write("kept", b"")
+    folder.remove_when_empty()
+    assert folder.path.is_dir()
+    folder.remove("kept")
+    folder.remove_when_empty()
+    folder.remove_when_empty()
+    assert not folder.path.exists()
+
+
+def test_a_turn_with_a_folder_that_went_meanwhile_is_none(folder: PrivateFolder) -> None:
+    """It would keep nobody out: whoever comes next makes a new folder."""
+
+    def take() -> None:
+        with folder.turn():
+            pytest.fail("a turn with nothing")
+
+    def waits() -> bool | None:
+        waiting = rf"-> FLOCK .*:{folder.path.stat().st_ino} "
+        return True if re.search(waiting, Path("/proc/locks").read_text()) else None
+
+    folder.make()
+    with ThreadPoolExecutor(1) as beside:
+        with folder.turn():
+            taking = beside.submit(take)
+            wait_for(waits, what="the other one", seconds=30, clock=SystemClock())
+            folder.path.rmdir()
+        with pytest.raises(FileNotFoundError):
+            taking.result(timeout=30)

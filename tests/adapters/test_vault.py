@@ -144,10 +144,17 @@ def test_the_folder_is_there_only_while_something_is_in_it(memory: Path) -> None
 def test_many_that_come_and_go_at_once_find_their_folder(memory: Path) -> None:
     """Each takes the empty folder with it, also from under another one's feet."""
 
+    counting: list[int] = []
+
     def come_and_go(number: int) -> None:
         tunnel = TunnelId(f"{number:032x}")
         for _ in range(200):
-            with TmpfsVault(memory / "vault").hold(tunnel):
+            vault = TmpfsVault(memory / "vault")
+            with vault.turn():
+                counting.append(number)
+                assert counting == [number]
+                counting.remove(number)
+            with vault.hold(tunnel):
                 pass
 
     with ThreadPoolExecutor(4) as lanes:
