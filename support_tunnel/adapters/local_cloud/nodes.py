@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +57,16 @@ class NodeView:
     record: NodeRecord
 
 
+@contextmanager
+def _ordinary_umask() -> Iterator[None]:
+    """A node's folders are what a host has, whatever the umask of who launches it: under 077 nobody could enter its `/`."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 @dataclass(frozen=True, slots=True)
 class Nodes:
     """Every node of one local cloud."""
@@ -70,7 +81,8 @@ class Nodes:
         lower = lower_of(image)
         place = self.cloud.node(self.cloud.new_id())
         try:
-            return self._make(request, image, lower, place)
+            with _ordinary_umask():
+                return self._make(request, image, lower, place)
         except BaseException:
             self.destroy(place.id)
             raise
