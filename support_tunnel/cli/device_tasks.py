@@ -46,6 +46,7 @@ def status(c: Context, json: bool = False) -> None:
                     "waits": row.waits,
                     "approved": row.approved,
                     "until": row.until,
+                    "limits": row.limits,
                 }
                 for row in rows
             ]
@@ -67,13 +68,12 @@ def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     from support_tunnel.cli.wiring_device import ending_ports
     from support_tunnel.core.owner_screens import ended
     from support_tunnel.flows.device.clean_up import known_tunnels
-    from support_tunnel.flows.device.end_session import OWNER_ENDED_IT, stop_all
-    from support_tunnel.flows.device.record import load_record
+    from support_tunnel.flows.device.end_session import OWNER_ENDED_IT, let_in_name, stop_all
 
     ports = ending_ports()
     known = known_tunnels(ports)
     tunnels = chosen(tunnel, known) if tunnel else known
-    let_in = {one: record.admin_name for one in tunnels if (record := load_record(ports.vault, one))}
+    let_in = {one: let_in_name(ports, one) for one in tunnels}
     stop_all(ports, tunnels, OWNER_ENDED_IT)
     if json:
         emit({"stopped": [str(one) for one in tunnels]})
@@ -81,7 +81,7 @@ def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
     line(f"closed: ended {len(tunnels)}" if tunnels else "closed: there was nothing to end")
     for one in tunnels:
         log = str(paths.DEVICE_LOG / f"{one[:8]}.jsonl")
-        sys.stderr.write(ended(let_in.get(one, ""), when=ports.clock.now(), reason=OWNER_ENDED_IT, log=log))
+        sys.stderr.write(ended(let_in[one], when=ports.clock.now(), reason=OWNER_ENDED_IT, log=log))
 
 
 @verb(flags={"json": _JSON})

@@ -21,6 +21,7 @@ __all__ = [
     "forget_request_timer",
     "handshake",
     "leftovers",
+    "limits",
     "read",
     "server_keys",
     "session_state",
@@ -158,6 +159,31 @@ def session_state(names: Names) -> Secret[str]:
     return Secret(
         rf"""for pair in session:{names.session_unit} tunnel:{names.tunnel_unit} keeper:{names.keeper_unit}; do
     printf '%s\t%s\n' "${{pair%%:*}}" "$(systemctl is-active "${{pair#*:}}" 2>/dev/null)"
+done
+exit 0
+"""
+    )
+
+
+def limits(names: Names) -> Secret[str]:
+    """Key `limit`, one line a limit of the session's unit that this system enforces.
+
+    Those of a control group (`memory`, `tasks`) hold only where systemd was given its controllers: it counts then.
+    """
+    return Secret(
+        rf"""systemctl show -p MemoryCurrent,TasksCurrent,LimitNPROC,LimitFSIZE {names.session_unit} 2>/dev/null |
+while IFS='=' read -r name value; do
+    case $value in ''|*[!0-9]*|18446744073709551615) continue ;; esac
+    case $name in
+        MemoryCurrent) printf 'limit	memory
+' ;;
+        TasksCurrent) printf 'limit	tasks
+' ;;
+        LimitNPROC) printf 'limit	processes
+' ;;
+        LimitFSIZE) printf 'limit	file-size
+' ;;
+    esac
 done
 exit 0
 """

@@ -18,7 +18,16 @@ from support_tunnel.flows.device.record import Record, load_channel, load_record
 from support_tunnel.flows.device.run_hook import run_down
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["OWNER_ENDED_IT", "end_session", "end_unless_held", "note_reason", "stop_all", "stop_session", "was_stopped"]
+__all__ = [
+    "OWNER_ENDED_IT",
+    "end_session",
+    "end_unless_held",
+    "let_in_name",
+    "note_reason",
+    "stop_all",
+    "stop_session",
+    "was_stopped",
+]
 
 OWNER_ENDED_IT = "the owner ended it"
 
@@ -102,6 +111,12 @@ def _what_is_known(ports: DevicePorts, tunnel: TunnelId) -> _Known:
         return _Known(load_record(ports.vault, tunnel), None)
     except UsageError as damaged:
         return _Known(None, damaged)
+
+
+def let_in_name(ports: DevicePorts, tunnel: TunnelId) -> str:
+    """Who was let in, as far as that is known."""
+    record = _what_is_known(ports, tunnel).record
+    return record.admin_name if record else ""
 
 
 def _ended(ports: DevicePorts, tunnel: TunnelId, before: _Known) -> bool | None:

@@ -35,6 +35,8 @@ class TunnelStatus:
     waits: bool = False
     """No tool is at work on it: `approve` or `connect` goes on with it."""
     until: datetime | None = None
+    limits: tuple[str, ...] = ()
+    """Of an active session: which of its unit's limits this system enforces (2.9)."""
 
 
 def status(ports: DevicePorts) -> list[TunnelStatus]:
@@ -49,10 +51,11 @@ def _row(ports: DevicePorts, tunnel: TunnelId) -> TunnelStatus:
         record = None
     if record is None:
         return TunnelStatus(tunnel, "orphaned")
-    state, waits = record.stage, is_kept(ports, tunnel)
+    state, waits, limits = record.stage, is_kept(ports, tunnel), ""
     if state == "active":
         units = probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20)
         state = "active" if units.get("keeper") == "active" else "orphaned"
+        limits = probes.read(ports.shell, probes.limits(Names(tunnel)), timeout=20).get("limit", "")
     elif waits and _is_answered(ports, tunnel, record):
         state = "answered"
     return TunnelStatus(
@@ -65,6 +68,7 @@ def _row(ports: DevicePorts, tunnel: TunnelId) -> TunnelStatus:
         record.approved,
         waits,
         record.until,
+        tuple(limits.split()),
     )
 
 
