@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,39 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
 def test_a_wrong_policy_lets_nobody_in(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError):
         load_policy(policy=write(tmp_path / "policy.toml", text))
+
+
+WHOLE = """[device]
+api = https://support.example.net:8443
+api-fingerprint = 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+name = Till 3
+debug = yes
+pre-up-script = /usr/local/sbin/support-begins --tunnel {id}
+"""
+
+
+def test_51_a_file_that_was_half_written_is_refused_by_name_or_says_less(config: Path) -> None:
+    """Cut anywhere, its last line may be shorter; nothing else is made of it, and nothing but our own error comes out."""
+    outcomes = {"refused": 0, "read": 0}
+    for length in range(len(WHOLE)):
+        write(config, WHOLE[:length])
+        try:
+            settings = load_device_settings({}, config=config)
+        except UsageError as refused:
+            said, outcome = refused.message, "refused"
+        else:
+            said, outcome = str(config), "read"
+            assert "https://support.example.net:8443".startswith(settings.api)
+            assert settings.name in {WHOLE[:length].rpartition("name = ")[2].strip(), "Till 3", socket.gethostname()}
+        assert str(config) in said
+        outcomes[outcome] += 1
+    assert min(outcomes.values()) > 10
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\0" * 100, b"\xff\xfe[", b"[device", b"[device]\n\0 = \0\n", b"{}", b"\n" * 10000 + b"x"]
+)
+def test_51_a_file_with_something_else_in_it_is_refused_by_name(config: Path, rest: bytes) -> None:
+    config.write_bytes(rest)
+    config.chmod(0o644)
+    assert str(config) in refusal(config).message

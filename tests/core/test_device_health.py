@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from support_tunnel.core.device_health import PACKAGES, judge_clock, judge_host, judge_mlkem
+from support_tunnel.core.device_health import judge_clock, judge_host, judge_mlkem, require_fit
+from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.desired import probes
 
 GOOD = {
     "uid": "0",
@@ -68,7 +71,8 @@ def test_what_is_broken_is_named_and_nothing_else(changes: dict[str, str | None]
 
 
 def test_every_program_that_is_looked_for_has_a_package() -> None:
-    (programs,) = (one for one in judge_host({**GOOD, "missing": "\n".join(PACKAGES)}) if one.name == "programs")
+    looked_for = re.findall(r"^for program in (.*); do$", probes.capabilities().reveal(), re.MULTILINE)[0].split()
+    (programs,) = (one for one in judge_host({**GOOD, "missing": "\n".join(looked_for)}) if one.name == "programs")
     assert "openssh-server" in programs.fix
     assert "wireguard-tools" in programs.fix
 
@@ -82,3 +86,23 @@ def test_clocks_apart(seconds: int, state: str) -> None:
 
 def test_no_mlkem() -> None:
     assert (judge_mlkem(True).state, judge_mlkem(False).state) == ("ok", "fail")
+
+
+@pytest.mark.parametrize(
+    ("without", "code", "status"),
+    [
+        ("uid", "device.root", 2),
+        ("systemd", "device.systemd", 6),
+        ("wireguard", "device.wireguard", 6),
+        ("ipv6", "device.ipv6", 6),
+        ("run", "device.run", 6),
+        ("run-writable", "device.run", 6),
+        ("kex", "device.kex", 6),
+    ],
+)
+def test_what_is_missing_refuses_a_request_by_its_own_code(without: str, code: str, status: int) -> None:
+    require_fit(GOOD)
+    with pytest.raises(SupportTunnelError) as refused:
+        require_fit({key: value for key, value in GOOD.items() if key != without})
+    assert (refused.value.code, refused.value.exit_code) == (code, status)
+    assert refused.value.next_step

@@ -95,6 +95,7 @@ class DeviceModel:
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: self._handshake(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
+            probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
             probes.taken(names).reveal(): lambda: _left(things | self.foreign),
         }

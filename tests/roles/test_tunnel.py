@@ -95,6 +95,11 @@ def test_a_classical_key_exchange_is_refused_by_the_device(pair: Pair) -> None:
         ("bash -c 'echo >/dev/udp/127.0.0.1/53'", "not permitted"),
         (f"bash -c 'echo >/dev/tcp/{SERVER_ADDRESS}/22'", "Connection refused"),
         ("touch /var/log/mark", "Read-only"),
+        ("mount -t tmpfs none /mnt", "must be superuser|permission denied"),
+        ("cp /bin/sh /tmp/sh && chmod u+s /tmp/sh && chown root /tmp/sh", "not permitted"),
+        ("head -c 1 /proc/1/environ", "Permission denied|No such file"),
+        ("sh -c ': < /proc/1/mem'", "Permission denied|cannot open|No such file"),
+        ("sh -c 'echo x > /var/spool/cron/crontabs/root'", "Read-only|Permission denied|nonexistent"),
         ("dd if=/dev/zero of=/tmp/big bs=1M count=300", "No space left"),
         (f"ls /run/support_tunnel/{NAMES.short}/wireguard.conf", "No such file"),
         (f"cat /run/support_tunnel/{NAMES.short}/session/host_key", "Permission denied"),
@@ -198,6 +203,8 @@ def test_the_limits_of_a_session_hold(pair: Pair) -> None:
     forked = pair.ssh(f"setsid {shlex.join(['python3', '-uc', FORKS])}").stdout
     assert 100 < int(forked) < 200
     assert pair.ssh("true").status == 0
+    said = probes.read(pair.device_shell, probes.limits(NAMES), timeout=20)["limit"].split()
+    assert {"processes", "file-size"} <= set(said) <= {"processes", "file-size", "memory", "tasks"}
     too_much = pair.ssh(r"for file in /dev/shm/a ~/b; do dd if=/dev/zero of=$file bs=1M count=100; rm $file; done")
     assert too_much.stderr.count("No space left") == 2
 
@@ -205,6 +212,15 @@ def test_the_limits_of_a_session_hold(pair: Pair) -> None:
 def test_forwarding_is_refused(pair: Pair) -> None:
     asked = pair.ssh(options=("-W", "127.0.0.1:22"))
     assert "administratively prohibited" in asked.stderr
+
+
+def test_no_way_of_forwarding_is_open(pair: Pair) -> None:
+    back = pair.ssh("true", options=("-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22"))
+    assert (back.status, "remote port forwarding failed" in back.stderr) == (255, True)
+    tunnel = pair.ssh("sleep 5", options=("-o", "ExitOnForwardFailure=yes", "-w", "any"))
+    assert (tunnel.status, "Tunnel forwarding failed" in tunnel.stderr) == (255, True), tunnel.stderr
+    seen = pair.ssh('echo "[$SSH_AUTH_SOCK][$DISPLAY]"', options=("-A", "-X"))
+    assert seen.stdout == "[][]\n"
 
 
 def test_files_are_not_copied_by_sftp(pair: Pair) -> None:
