@@ -52,6 +52,8 @@ class Connected:
     """The last line of the device's tool."""
     admin: dict[str, Any]
     """The last line of the admin's tool."""
+    said: str = ""
+    """What both tools wrote to stderr."""
 
     @property
     def tunnel(self) -> TunnelId:
@@ -68,6 +70,8 @@ class Crew:
     inventory: Path
     tool: Callable[..., str] = invoke_on_device
     """Makes the command line that runs a verb on the device."""
+    umask: str = "022"
+    """Of both tools; what they make must not depend on it."""
 
     # --- the admin ---
 
@@ -75,7 +79,8 @@ class Crew:
         """The command line of the admin's own `fab`."""
         fab = Path(sys.executable).with_name("fab")
         settings = ("PYTHONDONTWRITEBYTECODE=1", f"SUPPORT_TUNNEL_INVENTORY={self.inventory}")
-        return ["env", "-C", str(paths.REPOSITORY), *settings, str(fab), *words]
+        umask = ("sh", "-c", f'umask {self.umask}; exec "$@"', "fab")
+        return [*umask, "env", "-C", str(paths.REPOSITORY), *settings, str(fab), *words]
 
     def fab(self, *words: str, stdin: str = "") -> Completed:
         return processes.run(self.fab_words(*words), stdin=stdin.encode(), timeout=PATIENCE, accept=None)
@@ -118,7 +123,7 @@ class Crew:
 
     def connect(self, *words: str) -> Connected:
         """Request and answer; the device's policy consents."""
-        ask = self.tool("request-and-connect-tunnel", "--json", *words)
+        ask = f"umask {self.umask}; {self.tool('request-and-connect-tunnel', '--json', *words)}"
         with processes.streaming([*self.on.device.ssh, ask]) as owner:
             said = owner.line()
             assert said, owner.end(timeout=PATIENCE).stderr
@@ -126,7 +131,7 @@ class Crew:
             answered = self.fab("create-tunnel-server", "--json", "-p", "-", stdin=code.text().reveal())
             ended = owner.end(timeout=PATIENCE)
         assert answered.status == 0, answered.stderr + ended.stderr
-        return Connected(code, last_json(ended.stdout), last_json(answered.stdout))
+        return Connected(code, last_json(ended.stdout), last_json(answered.stdout), ended.stderr + answered.stderr)
 
     def closed(self) -> None:
         """Wait until nobody is let in on the device any more."""

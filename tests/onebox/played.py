@@ -11,6 +11,7 @@ import json
 import secrets
 import shlex
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,17 @@ from support_tunnel.core.st1.code import Code
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.capture import Capture, capturing
 from tests.onebox.crew import HOST_STATE, Connected, Crew
+from tests.onebox.searching import (
+    MADE_ON_DEVICE,
+    MODES,
+    Processes,
+    canary_places,
+    clear_canary,
+    loose,
+    places,
+    search,
+    watching,
+)
 
 SERVER, DEVICE = "support-tunnel-server", "support-tunnel-device"
 
@@ -51,6 +63,12 @@ class Session:
     listening: list[str]
     """Programs that listen on the server, one a socket."""
     secrets: dict[str, bytes] = field(repr=False)
+    lying_about: dict[str, list[str]]
+    """By moment: each secret that was found where it may not be."""
+    careless_at: list[str]
+    """Where a text was found that was left at each kind of place."""
+    loose: list[str]
+    """What others may read or write of what was made on either side."""
     left: list[str]
     log: bytes
     times_met: int
@@ -65,13 +83,17 @@ class Played:
     host: tuple[str, str]
     first: Session
     second: Session
+    processes: Processes
 
 
 def play(people: Crew, folder: Path) -> Played:
-    with capturing(people.on.bridge, folder) as capture:
+    with capturing(people.on.bridge, folder) as capture, watching() as processes:
         tree, host = people.tree(), people.device(HOST_STATE)
-        first, second = _session(people), _session(people)
+        first = _session(replace(people, umask="000"), processes)
+        second = _session(replace(people, umask="077"), processes)
         after = people.tree(), people.device(HOST_STATE)
+        for session in (first, second):
+            session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
         canary = send_in_clear(people)
         # Also the proof that tcpdump has written all that came before.
         wait_for(
@@ -80,10 +102,27 @@ def play(people: Crew, folder: Path) -> Played:
             seconds=60,
             clock=SystemClock(),
         )
-    return Played(capture, canary, people.on.device.address, (tree, after[0]), (host, after[1]), first, second)
+    address = people.on.device.address
+    return Played(capture, canary, address, (tree, after[0]), (host, after[1]), first, second, processes)
 
 
-def _session(people: Crew) -> Session:
+def _careless(people: Crew, live: Connected, processes: Processes, began: float) -> list[str]:
+    """Be careless with a text: the proof that the search sees such things. Returns the places where it was found."""
+    text = secrets.token_hex(16)
+    canary_places(people, text, live.tunnel)
+    wait_for(
+        lambda: True if search(processes.haystacks(), {"text": text.encode()}) else None,
+        what="the careless process",
+        seconds=60,
+        clock=SystemClock(),
+    )
+    found = search({**places(people, began), **processes.haystacks()}, {"text": text.encode()})
+    clear_canary(people)
+    return sorted({line.partition(": text, ")[0] for line in found})
+
+
+def _session(people: Crew, processes: Processes) -> Session:
+    began = time.time()
     live = people.connect("--ttl", "5")
     marker = secrets.token_hex(16)
     half, other = marker[:16], marker[16:]
@@ -106,15 +145,31 @@ def _session(people: Crew) -> Session:
         },
         listening=people.server(live.tunnel, "ss -tulpnH").splitlines(),
         secrets=_secrets(people, live, f"{half} {other}", marker),
+        lying_about={},
+        careless_at=[],
+        loose=_loose(people),
         left=[],
         log=b"",
         times_met=people.times_met(),
     )
+    said = {"what the tools said": live.said.encode(), "what a command said": ran.stderr.encode()}
+    seen.lying_about["while connected"] = search({**places(people, began), **said}, seen.secrets)
+    seen.careless_at[:] = _careless(people, live, processes, began)
     stopped = people.fab("stop", live.tunnel[:8])
     assert stopped.status == 0, stopped.stderr
     people.closed()
+    seen.lying_about["afterwards"] = search(places(people, began), seen.secrets)
     log = people.device(f"cat /var/log/support_tunnel/{live.names.short}.jsonl").encode()
     return replace(seen, left=people.left(live.tunnel), log=log)
+
+
+def _loose(people: Crew) -> list[str]:
+    made = people.device(MODES.format(folders=MADE_ON_DEVICE))
+    folders = [people.on.settings.runtime, people.on.settings.state]
+    here = processes.run(["sh", "-c", MODES.format(folders=shlex.join(folders))]).stdout
+    assert len(made.splitlines()) > 10
+    assert len(here.splitlines()) > 10
+    return loose(made) + loose(here)
 
 
 WG = r"""
@@ -145,6 +200,10 @@ def _secrets(people: Crew, live: Connected, arguments: str, output: str) -> dict
         "preshared key": psk,
     }
     user_data = yaml.safe_load(people.server(tunnel, "cat /var/lib/cloud/instance/user-data.txt"))
+    keys = {
+        "session's key": json.loads(people.device(f"cat /run/support_tunnel/vault/{tunnel}/channel"))["key"],
+        "admin's session's key": json.loads(people.vault_file(tunnel, "state").read_text())["key"],
+    }
     ssh = {
         "first host key of the server": user_data["ssh_keys"]["ed25519_private"],
         "host key of the server": people.server(tunnel, "cat /etc/ssh/ssh_host_ed25519_key_tunnel"),
@@ -166,6 +225,8 @@ def _secrets(people: Crew, live: Connected, arguments: str, output: str) -> dict
         "command": arguments.encode(),
         "output": output.encode(),
     }
+    assert len(set(keys.values())) == 1  # prk2, from which both ends derive everything else
+    found["prk2"] = base64.b64decode(keys["session's key"])
     for name, text in wireguard.items():
         found[name] = base64.b64decode(text)
     for name, text in ssh.items():

@@ -4,101 +4,46 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from email.utils import formatdate
 
 import pytest
 
 from support_tunnel.adapters import processes
+from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.cli.rehearsal.stage import invoke_on_device
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.st1.code import Code
+from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.desired.device_units import BOOT_UNITS
+from tests.onebox.breaking import BROKEN, CONFIG, broken, doctor, troubles
 from tests.onebox.crew import HOST_STATE, PATIENCE, Crew, last_json
 
 pytestmark = pytest.mark.onebox
 
-CONFIG = "/etc/support_tunnel/config.ini"
-
-
-def doctor(people: Crew) -> dict[str, str]:
-    """By check: its state. Each that is not ok names a fix."""
-    ended = people.inv("doctor", "--json")
-    rows = json.loads(ended.stdout.splitlines()[0])
-    assert [row for row in rows if bool(row["fix"]) is (row["state"] == "ok")] == []
-    states = {row["check"]: row["state"] for row in rows}
-    assert ended.status == (1 if "fail" in states.values() else 0), ended.stderr
-    return states
-
-
-def troubles(people: Crew) -> dict[str, str]:
-    return {name: state for name, state in doctor(people).items() if state != "ok"}
-
-
-@contextmanager
-def broken(people: Crew, breaks: str, mends: str) -> Iterator[None]:
-    people.device(f"set -e\n{breaks}")
-    try:
-        yield
-    finally:
-        people.device(mends)
-
-
-def hidden(*programs: str) -> tuple[str, str]:
-    """Move programs out of the way, and back."""
-    away = "\n".join(f"p=$(command -v {name}); echo $p >> /root/hidden; mv $p /root/{name}" for name in programs)
-    back = "while read -r p; do mv /root/$(basename $p) $p; done < /root/hidden; rm /root/hidden"
-    return f"PATH=$PATH:/usr/sbin:/sbin\n{away}", back
-
-
-def shim(name: str, script: str) -> tuple[str, str]:
-    """Put a program before the real one."""
-    return (
-        f"printf '%s\\n' '#!/bin/sh' {shlex.quote(script)} > /usr/local/bin/{name}; chmod 755 /usr/local/bin/{name}",
-        f"rm /usr/local/bin/{name}",
-    )
-
-
-def edited(*change: str) -> tuple[str, str]:
-    return f"cp -p {CONFIG} /root/config.ini\n{shlex.join(change)}", f"mv /root/config.ini {CONFIG}"
-
-
-BROKEN = {
-    "no WireGuard": (hidden("wireguard-go"), {"wireguard": "fail"}),
-    "no sshd": (hidden("sshd"), {"programs": "fail"}),
-    "old OpenSSH": (
-        shim("ssh", "case $1 in -V) echo OpenSSH_8.4p1 >&2 ;; *) echo curve25519-sha256 ;; esac"),
-        {"openssh": "fail"},
-    ),
-    "ufw": (shim("ufw", "echo Status: active"), {"firewall": "warn"}),
-    "wrong config owner": (edited("chown", "nobody", CONFIG), {"config": "fail"}),
-    "config others can write": (edited("chmod", "666", CONFIG), {"config": "fail"}),
-    "wrong API address": (edited("sed", "-i", r"s/^api = .*/api = https:\/\/127.0.0.1:1/", CONFIG), {"api": "fail"}),
-    "wrong pin": (
-        edited("sed", "-i", "s/^api-fingerprint = .*/api-fingerprint = " + "0" * 64 + "/", CONFIG),
-        {"api": "fail"},
-    ),
-    "a script of others": (
-        edited("sed", "-i", "$ a pre-up-script = /tmp/up", CONFIG),
-        {"config": "fail"},
-    ),
-    "a lost list of organisations": (edited("sed", "-i", "$ a org-ca = /nonexistent", CONFIG), {"config": "fail"}),
-    "UDP blocked": (
-        (
-            "nft add table inet blocked; nft add chain inet blocked out '{ type filter hook output priority 0; }'\n"
-            "nft add rule inet blocked out meta l4proto udp drop",
-            "nft delete table inet blocked",
-        ),
-        {"udp": "fail"},
-    ),
-    "full disk": (
-        (
-            "mkdir -p /var/log/support_tunnel; mount -t tmpfs -o size=64k none /var/log/support_tunnel",
-            "umount /var/log/support_tunnel",
-        ),
-        {"disk": "fail"},
-    ),
+MISSING = {
+    "no WireGuard": "device.wireguard",
+    "no nft": "device.missing",
+    "no sshd": "device.missing",
+    "IPv6 off": "device.ipv6",
+    "/run read-only": "device.run",
+    "old OpenSSH": "device.kex",
 }
+"""By what is missing: how a request is refused (05, test 54)."""
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_request_on_a_device_that_cannot_hold_a_session_is_refused_before_anything_is_made(
+    people: Crew, name: str
+) -> None:
+    before = people.device(HOST_STATE)
+    (breaks, mends), _ = BROKEN[name]
+    with broken(people, breaks, mends):
+        refused = people.inv("request-and-connect-tunnel", "--json")
+    assert (refused.status, last_json(refused.stdout)["error"]["code"]) == (6, MISSING[name])
+    assert last_json(refused.stdout)["error"]["next_step"]
+    assert "Traceback" not in refused.stderr
+    assert people.device(HOST_STATE).splitlines() == before.splitlines()
 
 
 def test_a_good_device_passes_every_check(people: Crew) -> None:
@@ -115,6 +60,18 @@ def test_what_is_broken_is_named(people: Crew, name: str) -> None:
     with broken(people, breaks, mends):
         assert troubles(people) == named
     assert troubles(people) == {}
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_clock_that_is_off_is_named(people: Crew, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """The API's, which runs in this process: from the device nobody can tell which of the two is wrong."""
+    assert troubles(people) == {}
+    monkeypatch.setattr("uvicorn.server.formatdate", lambda now, **how: formatdate(now + days * 86400, **how))
+
+    def named() -> bool | None:
+        return True if troubles(people) == {"clock": "fail"} else None
+
+    wait_for(named, what="the API's next second", seconds=PATIENCE, clock=SystemClock())
 
 
 SCRIPT = r"""
@@ -177,6 +134,56 @@ def test_a_session_is_ended_on_a_device_whose_settings_are_broken(trusting: Crew
         assert trusting.device(probes.leftovers(live.names).reveal()) == ""
     assert trusting.fab("stop", live.names.short).status == 0
     assert [thing for thing in trusting.left(live.tunnel) if not thing.startswith("api:")] == []
+
+
+FOREIGN = """
+set -e
+groupadd st0123abcd; useradd --comment 'a till' --gid st0123abcd --no-create-home --system st0123abcd
+groupadd st4567abcd
+ip link add st-0123abcd type dummy
+nft add table inet st-0123abcd
+printf '[Unit]\\nDescription=of a till\\n[Service]\\nExecStart=/bin/sleep 600\\n' > /run/systemd/system/st-0123abcd.service
+systemctl daemon-reload; systemctl start st-0123abcd
+"""
+NOT_FOREIGN = """
+systemctl stop st-0123abcd; rm /run/systemd/system/st-0123abcd.service; systemctl daemon-reload
+nft delete table inet st-0123abcd; ip link delete st-0123abcd; userdel st0123abcd; groupdel st4567abcd
+"""
+
+
+def test_what_others_have_under_our_kind_of_name_is_never_touched(people: Crew) -> None:
+    with broken(people, FOREIGN, NOT_FOREIGN):
+        before = people.device(HOST_STATE)
+        assert json.loads(people.inv("status", "--json").stdout) == []
+        assert people.inv("gc").stdout == "nothing to clean up\n"
+        assert json.loads(people.inv("stop", "--json").stdout) == {"stopped": []}
+        assert people.device(HOST_STATE).splitlines() == before.splitlines()
+        left = people.device(probes.taken(Names(TunnelId("0123abcd" * 4))).reveal())
+        for thing in ("account", "group", "interface", "nft table", "unit"):
+            assert f"\t{thing} st" in left
+
+
+def test_a_group_that_a_power_cut_left_alone_is_ours_by_its_log(people: Crew) -> None:
+    people.device(
+        "mkdir -p -m 700 /var/log/support_tunnel; touch /var/log/support_tunnel/89abcdef.jsonl; groupadd --system st89abcdef"
+    )
+    assert json.loads(people.inv("gc", "--json").stdout) == {"ended": ["89abcdef" + "0" * 24]}
+    assert people.device("getent group st89abcdef; rm /var/log/support_tunnel/89abcdef.jsonl") == ""
+    assert people.inv("gc").stdout == "nothing to clean up\n"
+
+
+def test_a_damaged_record_ends_by_name_and_says_which_file(trusting: Crew) -> None:
+    live = trusting.connect("--ttl", "5")
+    file = f"/run/support_tunnel/vault/{live.tunnel}/tunnel"
+    trusting.device(f"truncate -s 20 {file}")
+    (row,) = json.loads(trusting.inv("status", "--json").stdout)
+    assert row["state"] == "orphaned"
+    stopped = trusting.inv("stop")
+    assert stopped.status == 0, stopped.stderr
+    assert file in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert trusting.fab("stop", live.names.short).status == 0
+    assert trusting.left(live.tunnel) == []
 
 
 UNITS = "systemctl is-enabled support-tunnel-clean.service support-tunnel-clean.timer support-tunnel-connect.timer 2>&1"

@@ -37,7 +37,7 @@ def test_what_is_looked_for_is_what_there_is(played: Played) -> None:
     """An empty or wrong secret would be absent from every capture."""
     for session in (played.first, played.second):
         known = session.secrets
-        assert len(known) == len(set(known.values())) == 26
+        assert len(known) == len(set(known.values())) == 27
         assert min(map(len, known.values())) >= 12
         assert known["code"].startswith(b"st1")
         assert known["name of the device"] == b"Rehearsal device"
