@@ -140,7 +140,7 @@ FOREIGN = """
 set -e
 groupadd st0123abcd; useradd --comment 'a till' --gid st0123abcd --no-create-home --system st0123abcd
 groupadd st4567abcd
-ip link add st-0123abcd type dummy
+ip tuntap add dev st-0123abcd mode tun
 nft add table inet st-0123abcd
 printf '[Unit]\\nDescription=of a till\\n[Service]\\nExecStart=/bin/sleep 600\\n' > /run/systemd/system/st-0123abcd.service
 systemctl daemon-reload; systemctl start st-0123abcd

@@ -56,6 +56,7 @@ def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
         note_reason(ports, tunnel, reason)
     with ending.step():
         known = _what_is_known(ports, tunnel)
+    _note_damage(ports, tunnel, known)
     if known.may_be_open:
         with ending.step():
             ports.shell.run_script(probes.cut(names), timeout=20)
@@ -115,8 +116,15 @@ def _what_is_known(ports: DevicePorts, tunnel: TunnelId) -> _Known:
 
 def let_in_name(ports: DevicePorts, tunnel: TunnelId) -> str:
     """Who was let in, as far as that is known."""
-    record = _what_is_known(ports, tunnel).record
-    return record.admin_name if record else ""
+    known = _what_is_known(ports, tunnel)
+    if known.damaged:
+        return "(not known any more; see the log)"
+    return known.record.admin_name if known.record else ""
+
+
+def _note_damage(ports: DevicePorts, tunnel: TunnelId, known: _Known) -> None:
+    if known.damaged:
+        ports.progress.note(f"Ending {tunnel[:8]} by its names alone: {known.damaged.message}.")
 
 
 def _ended(ports: DevicePorts, tunnel: TunnelId, before: _Known) -> bool | None:
@@ -135,8 +143,7 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
     ending, left, known = Teardown(), list[str](), _Known(None, None)
     with ending.step():
         known = _what_is_known(ports, tunnel)
-    if known.damaged:
-        ports.progress.note(f"Ending {tunnel[:8]} by its names alone: {known.damaged.message}.")
+    _note_damage(ports, tunnel, known)
     if known.may_be_open:
         left += _put_back(ports, tunnel, known.record, ending)
     else:
