@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from support_tunnel.core.errors import HostError, WrongState
+from support_tunnel.core.errors import HostError, SupportTunnelError, WrongState
 from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.admin.resume import resume
 from support_tunnel.flows.library import Library
@@ -142,6 +142,28 @@ def test_an_owner_who_gave_up_ends_it(make_world: WorldMaker, library: Library) 
     world.turns.run(again)
     assert isinstance(again.error, WrongState)
     assert again.error.code == "tunnel.closed"
+    assert world.left_on_admin() == []
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [("refused", "consent.declined"), ("unopened", "device.stopped"), ("silent", "device.silent")],
+)
+def test_what_the_device_says_after_a_resume_ends_it(
+    make_world: WorldMaker, library: Library, case: str, code: str
+) -> None:
+    world = make_world(library=library)
+    device, admin, _ = start(world)
+    world.owner_says(lambda _: world.digits, "no" if case == "refused" else "yes")
+    world.device.breaks_off = case == "unopened"
+    world.turns.run(until=lambda: bool(world.digits))
+    world.turns.kill(admin)
+    if case == "silent":
+        world.turns.kill(device)
+    again = resumed(world)
+    world.turns.run(again)
+    assert isinstance(again.error, SupportTunnelError)
+    assert again.error.code == code
     assert world.left_on_admin() == []
 
 

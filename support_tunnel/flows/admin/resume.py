@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from support_tunnel.core.errors import MessageError, WrongState
+from support_tunnel.core.errors import ConsentRefused, HostError, MessageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
@@ -23,6 +23,8 @@ from support_tunnel.flows.admin.stop import tear_down
 __all__ = ["resume"]
 
 LOGIN_PATIENCE = 30.0
+OVER = frozenset({"device.silent", "device.stopped"})
+"""Failures of a device that do not pass: its time is over, or it has ended what it could not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,13 @@ def resume(ports: AdminPorts, tunnel: TunnelId, *, read_aloud: Callable[[str], N
                 return finish(ports, kept.entry, mailbox, kept.session, kept.reached, shell, read_aloud)
             finally:
                 shell.close()
-        except (WrongState, MessageError):
+        except (ConsentRefused, WrongState, MessageError):
             # The owner said no or gave up, or somebody sits in between: this answer has had its only chance.
             tear_down(ports, tunnel)
+            raise
+        except HostError as failed:
+            if failed.code in OVER:
+                tear_down(ports, tunnel)
             raise
 
 
