@@ -26,13 +26,20 @@ st_fetched_now() {
     st_complain "what $st_url sends has the digest ${st_sum%% *}, and not $st_digest"
 }
 
-# Settings of root's own are not read (-q, --no-config). 10 seconds without a byte are enough, as with Ansible.
+# Settings and passwords of root's own are not read (-q, --no-config, --no-netrc): a redirect chooses who is asked. From https none
+# leads to http; wget has no switch for that, so it is given a proxy for http that it refuses (a host in no_proxy is asked all the same).
+# 10 seconds without a byte are enough, as with Ansible.
 st_download() {
+  case $st_url in
+    https:*) st_after='=https' st_plain='-e http_proxy=no-plain-http-after-https:' ;;
+    *) st_after='=http,https' st_plain='' ;;
+  esac
   if command -v curl >/dev/null; then
-    st_run curl -q -g -s -S -f -L --proto =http,https --proto-redir =http,https --max-redirs 10 \
-      --connect-timeout 10 --speed-limit 1 --speed-time 10 --netrc-optional -- "$st_url"
+    st_run curl -q -g -s -S -f -L --proto =http,https --proto-redir "$st_after" --max-redirs 10 \
+      --connect-timeout 10 --speed-limit 1 --speed-time 10 -- "$st_url"
   elif command -v wget >/dev/null; then
-    st_run wget --no-config -nv -O - --timeout=10 --tries=1 --max-redirect=10 -- "$st_url"
+    # shellcheck disable=SC2086 # two words, or none
+    st_run wget --no-config --no-netrc $st_plain -nv -O - --timeout=10 --tries=1 --max-redirect=10 -- "$st_url"
   else
     st_complain "neither curl nor wget is installed, and one of them is needed to fetch $st_url"
   fi

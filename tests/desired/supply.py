@@ -6,11 +6,13 @@ import bz2
 import gzip
 import io
 import lzma
+import ssl
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import unquote
 
@@ -55,21 +57,25 @@ def archive(members: Sequence[Member] = HONEST, compression: str = "gz") -> byte
 
 @dataclass
 class Web:
-    """`files` by path; a str redirects there, None breaks off in the middle. `asked` are the paths of all requests."""
+    """`files` by path; a str redirects there, None breaks off in the middle. `asked` are the paths of all requests,
+    `passwords` what they held to log in with."""
 
     url: str = ""
     files: dict[str, bytes | str | None] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    passwords: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def web() -> Iterator[Web]:
+def web(certificate: Path | None = None) -> Iterator[Web]:
+    """On TLS with a `certificate`, a PEM file that holds its key too."""
     made = Web()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = unquote(self.path)  # wget sends { as %7B, curl as it is
             made.asked.append(path)
+            made.passwords += self.headers.get_all("Authorization", [])
             content = made.files.get(path, b"")
             if isinstance(content, str):
                 self.send_response(302)
@@ -89,9 +95,13 @@ def web() -> Iterator[Web]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        if certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        made.url = f"http://127.0.0.1:{server.server_address[1]}"
+        made.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
         try:
             yield made
         finally:

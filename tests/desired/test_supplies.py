@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.api.certificate import ensure_certificate
 from support_tunnel.desired import Report
 from tests.desired.bench import Bench, statuses
 from tests.desired.killing import Killing
@@ -80,6 +82,35 @@ def test_a_file_that_is_not_the_one_wanted_never_gets_its_name(
     assert dash.tree() == before
     dash.undo().raise_for_failure("host")
     assert dash.tree() == before
+
+
+@pytest.mark.parametrize("hidden", ["wget", "curl"])
+def test_no_password_of_roots_is_sent(dash: Bench, server: Web, hidden: str) -> None:
+    """Whoever is on the way could redirect to any host that root has one for."""
+    without(dash, hidden)
+    (dash.base / ".netrc").write_text("machine 127.0.0.1 login root password canary\n")
+    (dash.base / ".netrc").chmod(0o600)
+    dash.shell = ["env", f"HOME={dash.base}", *dash.shell]
+    got(dash, server, "/moved").raise_for_failure("host")
+    assert server.asked
+    assert server.passwords == []
+
+
+@pytest.mark.parametrize("hidden", ["wget", "curl"])
+def test_no_redirect_leads_out_of_tls(dash: Bench, server: Web, hidden: str) -> None:
+    certificate = ensure_certificate(dash.base, ["127.0.0.1"], SystemClock())
+    trust = 'mount --bind "$1" /etc/ssl/certs/ca-certificates.crt && shift && exec "$@"'
+    dash.shell = ["unshare", "--mount", "sh", "-c", trust, "trust", str(certificate), *dash.shell]
+    without(dash, hidden)
+    with web(certificate) as safe:
+        safe.files = {"/out": f"{server.url}/it?a=[1]&b={{2,3}}", "/in": "/it", "/it": CONTENT}
+        server.asked.clear()
+        assert got(dash, safe, "/out").failed is not None
+        assert (safe.asked, server.asked) == (["/out"], [])
+        got(dash, safe, "/in").raise_for_failure("host")
+        server.files["/up"] = f"{safe.url}/it"
+        (dash.root / "got").unlink()
+        got(dash, server, "/up").raise_for_failure("host")
 
 
 def test_a_host_that_can_fetch_nothing_says_what_is_missing(bench: Bench, server: Web) -> None:
