@@ -14,6 +14,7 @@ from support_tunnel.cli import paths
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import UsageError, WrongState
+from support_tunnel.core.release_version import is_older
 
 __all__ = ["Place", "place_of", "upgrade"]
 
@@ -88,7 +89,7 @@ def _install(place: Place, file: Path, sha256: str, wheels: str) -> str:
     if place.root is None:
         return upgrade_deb(content)[1]
     wheel = Wheel(check_name(file.name), content)
-    if _numbers(wheel.version) < _numbers(__version__):
+    if is_older(wheel.version, __version__):
         raise UsageError(
             "upgrade.older",
             f"version {__version__} is in use, and {wheel.version} is older",
@@ -97,10 +98,6 @@ def _install(place: Place, file: Path, sha256: str, wheels: str) -> str:
     folder = install_release(place.root, wheel, wheels=wheels)
     _follow(place.root, folder)
     return wheel.version
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("+")[0].split(".") if part.isdigit())
 
 
 def _follow(root: Path, folder: Path) -> None:
