@@ -42,7 +42,8 @@ class CommandCertifier:
         self._vault.put(tunnel, PUBLIC, Secret(public))
         values = {**wish.values(), "public_key": self._vault.path(tunnel, PUBLIC)}
         try:
-            said = processes.run(self._argv(values, wish.options), stdin=public, timeout=PATIENCE).stdout
+            argv = self._argv(values, wish.options)
+            said = processes.run(argv, stdin=public, timeout=PATIENCE, env=processes.agent()).stdout
         except HostError as error:
             raise HostError(
                 "certificate.refused",

@@ -14,7 +14,7 @@ from pathlib import Path
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.ports import Completed
 
-__all__ = ["Streaming", "environment", "interactive", "launch", "run", "streaming"]
+__all__ = ["Streaming", "agent", "environment", "interactive", "launch", "run", "streaming"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -22,6 +22,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("HOME", "USER", "TERM", "TMPDIR") if name in os.environ}
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {**inherited, "PATH": f"{path}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def agent() -> dict[str, str]:
+    """The caller's ssh-agent, as `env` of a program that the caller's own settings name: it signs, or reaches who signs."""
+    return {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
 
 
 def run(

@@ -43,7 +43,7 @@ def read_secret(source: str, what: str, environ: MutableMapping[str, str] | None
             raise UsageError("secret.source", f"{what}: the variable {rest} is not set")
         return Secret(environ.pop(rest).strip())
     if kind == "cmd":
-        return Secret(processes.run(shlex.split(rest), timeout=60).stdout.strip())
+        return Secret(processes.run(shlex.split(rest), timeout=60, env=processes.agent()).stdout.strip())
     raise UsageError(
         "secret.source", f"{what} is given as -, file:PATH, env:NAME or cmd:PROGRAM, never as the value itself"
     )

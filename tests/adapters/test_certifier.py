@@ -13,6 +13,7 @@ import pytest
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.certifier_command import CERTIFICATE, CommandCertifier
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
+from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.names import TunnelId
@@ -58,6 +59,21 @@ def test_ssh_keygen_as_it_is_documented(vault: TmpfsVault, authority: Path, forw
     assert f'Key ID: "{WISH.identity}"' in shown
     assert ssh_key.fingerprint(WISH.public_key) in shown
     assert again.startswith("ssh-ed25519-cert-v01@openssh.com ")
+
+
+def test_the_ca_may_be_in_an_agent(vault: TmpfsVault, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        processes.streaming(["ssh-agent", "-D", "-a", f"{folder}/agent"]) as running,
+    ):
+        assert folder in running.line()
+        monkeypatch.setenv("SSH_AUTH_SOCK", f"{folder}/agent")
+        processes.run(["ssh-add", "-q", authority], env=processes.agent())
+        authority.unlink()
+        setting = SSH_KEYGEN.format(authority=f"{authority}.pub").replace("ssh-keygen", "ssh-keygen -U")
+        session_certificate(CommandCertifier(setting, vault).certify(TUNNEL, WISH), WISH)
+        # A secret that comes from a program, too: `cmd:ssh HOST ...` logs in by the agent.
+        assert "Example Ltd" in read_secret("cmd:ssh-add -L", "a secret").reveal()
 
 
 def test_a_signing_service_gets_the_key_on_stdin_and_answers_on_stdout(vault: TmpfsVault, tmp_path: Path) -> None:
