@@ -6,8 +6,9 @@ import base64
 import binascii
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,46 @@ def test_p12_what_is_installed_on_a_device_is_what_it_reads(
     assert policy == tuple(PolicyRule(SIGNER, Scope(level), minutes) for level, minutes in rules)
 
 
-@pytest.mark.parametrize("added", ["\nname = x", "\n[other]", "\n\nname = x", "\rname = x", "\u2028name = x"])
-@pytest.mark.parametrize("key", ["api", "api_fingerprint", "name", "scripts"])
-def test_a_value_that_would_add_a_key_is_refused(key: str, added: str) -> None:
-    given: dict[str, Any] = {"device_settings_api": "https://a.example:8443"}
-    hostile = [{"moment": "pre-up", "command": "/bin/true" + added}] if key == "scripts" else "https://a" + added
+def is_text(spec: Mapping[str, Any]) -> bool:
+    return spec["type"] == "str" and "choices" not in spec
+
+
+def row(options: Mapping[str, Any], key: str, text: str) -> list[dict[str, object]]:
+    return [{name: one.get("choices", [1])[0] for name, one in options.items()} | {key: text}]
+
+
+def texts_of(options: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[str], object]]]:
+    """Each variable that holds free text, and what makes a value of it that is that text, or holds it."""
+    for name, spec in options.items():
+        if is_text(spec):
+            yield name, str
+        elif spec.get("elements") == "str":
+            yield name, lambda text: ["one line", text]
+        for key, one in spec.get("options", {}).items():
+            if is_text(one):
+                yield f"{name}/{key}", partial(row, spec["options"], key)
+
+
+SPECS = yaml.safe_load((LIBRARY.roles / "device_settings/meta/argument_specs.yml").read_text())
+FREE = dict(texts_of(SPECS["argument_specs"]["main"]["options"]))
+WHOLE = {
+    "device_settings_api": "https://a.example:8443",
+    "device_settings_org_ca": "/etc/support_tunnel/org-ca.pub",
+    "device_settings_revoked": "/etc/support_tunnel/revoked",
+}
+
+
+def test_the_texts_of_the_specs_are_found() -> None:
+    assert {"device_settings_proxy", "device_settings_org_ca_keys", "device_settings_scripts/command"} <= set(FREE)
+
+
+@pytest.mark.parametrize("added", ["\nname = x", "\rname = x", "\u2028name = x", "\n"])
+@pytest.mark.parametrize("free", FREE)
+def test_a_value_that_would_add_a_key_or_a_line_is_refused(free: str, added: str) -> None:
+    variable = free.split("/")[0]
+    assert list(written(WHOLE | {variable: FREE[free]("/bin/true x")}))
     with pytest.raises(UsageError, match="more than one line"):
-        list(written(given | {f"device_settings_{key}": hostile}))
+        list(written(WHOLE | {variable: FREE[free](f"/bin/true x{added}")}))
 
 
 TEXTS = [name for name, kind in AdminSettings.__annotations__.items() if kind == "str"]
