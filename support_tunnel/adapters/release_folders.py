@@ -70,7 +70,9 @@ def _make(folder: Path, wheel: Wheel, wheels: str) -> None:
             "install",
         ]
         source = ["--no-index", "--find-links", wheels] if wheels else []
-        processes.run([*pip, *source, "--require-hashes", "-r", folder / "requirements.txt"], timeout=900)
+        # Wheels only: to build a source archive is to run its author's program, as root.
+        wanted: list[str | Path] = ["--require-hashes", "--only-binary=:all:", "-r", folder / "requirements.txt"]
+        processes.run([*pip, *source, *wanted], timeout=900)
         processes.run([*pip, "--no-index", "--no-deps", folder / wheel.name], timeout=120)
         (folder / _DONE).touch()  # last: what was cut short is begun anew
     finally:

@@ -6,19 +6,23 @@ The Debian way is in tests/onebox/test_debian_package.py.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from support_tunnel.adapters import processes
+from support_tunnel.adapters.release_folders import install_release
 from support_tunnel.adapters.vouched_file import read_vouched
 from support_tunnel.adapters.wheel import Wheel, build_wheel, check_name, read_wheel
 from support_tunnel.cli import paths
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.upgrade_task import place_of
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.ports import Completed
 from tests.releases import NEWER, OLDER, checkout_as
 from tests.roles.supplies import HERE, wheelhouse
@@ -163,3 +167,29 @@ def test_a_release_folder_is_made_whole_before_the_link_moves(tmp_path: Path) ->
     assert (back.status, "upgrade.older" in back.stderr) == (2, True)
     processes.run(["ln", "-sfn", "releases/first", root / "current"])
     assert tool("--version").stdout.strip() == f"support-tunnel {OLDER}"
+
+
+def test_a_library_that_would_have_to_be_built_is_refused(tmp_path: Path) -> None:
+    """To build it is to run its author's program as root, though its hash is right and no index is asked."""
+    told = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: eager\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "eager"\nbackend-path = ["."]\n',
+        "eager.py": f"open({str(tmp_path / 'ran')!r}, 'w').close()\n",
+    }
+    house = tmp_path / "house"
+    house.mkdir()
+    with tarfile.open(house / "eager-1.0.tar.gz", "w:gz") as archive:
+        for name, text in told.items():
+            about = tarfile.TarInfo(f"eager-1.0/{name}")
+            about.size = len(text)
+            archive.addfile(about, io.BytesIO(text.encode()))
+    digest = hashlib.sha256((house / "eager-1.0.tar.gz").read_bytes()).hexdigest()
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("support_tunnel/shipped/requirements/device.txt", f"eager==1.0 --hash=sha256:{digest}\n")
+    wheel = Wheel("support_tunnel-9.9-py3-none-any.whl", content.getvalue())
+    with pytest.raises(HostError) as caught:
+        install_release(tmp_path / "root", wheel, wheels=str(house))
+    assert caught.value.code == "upgrade.failed"
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "root/current").exists()
