@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from invoke.context import Context
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.output import emit, line
-from support_tunnel.cli.wish import WISH_FLAGS, Asked, within
+from support_tunnel.cli.ready import LONGEST_WAIT, ready, within
+from support_tunnel.cli.wish import WISH_FLAGS, Asked
 from support_tunnel.core.errors import ConsentRefused, SupportTunnelError, UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def request(
 def connect(c: Context, tunnel: str, wait: int = 0, answers_on_stdin: bool = False, json: bool = False) -> None:
     """Wait for the answer to a request, ask you, and open the tunnel."""
     if wait:
-        within("wait", wait, 1, 24 * 60)
+        within("wait", wait, 1, LONGEST_WAIT)
     _go_on(tunnel, wait=wait * 60 if wait else 24 * 3600, answers_on_stdin=answers_on_stdin, json=json)
 
 
@@ -167,16 +167,11 @@ def _go_on(tunnel: str, *, wait: float, answers_on_stdin: bool, json: bool) -> N
 
 
 def _ready(answers_on_stdin: bool, json: bool) -> tuple[DeviceSettings, DevicePorts]:
-    from support_tunnel.adapters.hook_scripts import HookScripts
     from support_tunnel.adapters.prompt_lines import LinesPrompt
-    from support_tunnel.cli.device_settings import load_device_settings
-    from support_tunnel.cli.wiring_device import device_ports
 
     if answers_on_stdin and not json:
         raise UsageError("usage.json", "--answers-on-stdin goes with --json: a program has to read the questions")
-    settings = load_device_settings(os.environ)
-    HookScripts(settings.hooks).check()
-    return settings, device_ports(settings, prompt=LinesPrompt(emit, sys.stdin.fileno()) if answers_on_stdin else None)
+    return ready(LinesPrompt(emit, sys.stdin.fileno()) if answers_on_stdin else None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from support_tunnel.cli.output import shows_pictures, stdout_is_journal
+from support_tunnel.cli.ready import check_times
 from support_tunnel.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from support_tunnel.cli.handing_over import Handing
     from support_tunnel.flows.device.request import Wish
 
-__all__ = ["LONGEST_WAIT", "WISH_FLAGS", "Asked", "within"]
+__all__ = ["WISH_FLAGS", "Asked"]
 
 WISH_FLAGS: Final = {
     "ttl": "minutes the helper may stay at most (default 30, at most 480)",
@@ -30,9 +31,6 @@ WISH_FLAGS: Final = {
     "allow-classical": "go on although this device has no ML-KEM: what is sent could be read with a later quantum computer",
     "json": "one line of JSON a result, for programs",
 }
-
-LONGEST_WAIT: Final = 24 * 60
-"""Minutes from the request to the end of the session: as long as the API keeps a tunnel (2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,7 @@ class Asked:
 
     def check(self) -> None:
         """Raises UsageError `usage.range`, `code.journal`, `qr.terminal`."""
-        within("ttl", self.ttl, 1, 480)
-        within("wait", self.wait, 1, LONGEST_WAIT - self.ttl)
+        check_times(ttl=self.ttl, wait=self.wait)
         if stdout_is_journal(os.environ) and not self.code_file:
             raise UsageError(
                 "code.journal",
@@ -91,11 +88,6 @@ class Asked:
             to_stdout=not stdout_is_journal(os.environ),
             as_qr=self.qr,
         )
-
-
-def within(flag: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise UsageError("usage.range", f"--{flag} is from {least} to {most} minutes")
 
 
 def _port(text: str) -> int:

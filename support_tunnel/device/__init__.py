@@ -12,6 +12,6 @@ A program can put the questions where the owner is; it cannot answer for them by
 approved in advance on a terminal (`inv request --approve-in-advance`) or root's policy file.
 """
 
-from support_tunnel.device.entry import Asked, Device, Introduction, Owner, Question
+from support_tunnel.device.entry import Device, Introduction, Owner, Question, WaitingRequest
 
-__all__ = ["Asked", "Device", "Introduction", "Owner", "Question"]
+__all__ = ["Device", "Introduction", "Owner", "Question", "WaitingRequest"]

@@ -1,13 +1,13 @@
-"""The device's verbs as methods. Decides nothing: the same flows and the same wiring as `inv`, so no second way in."""
+"""The device's verbs as methods. Decides nothing: the same checks, flows and wiring as `inv`, so no second way in."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.owner_screens import Introduction
 from support_tunnel.core.ports import Prompt as Owner
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from support_tunnel.flows.device.record import Record
     from support_tunnel.flows.device.status import TunnelStatus
 
-__all__ = ["Asked", "Device", "Introduction", "Owner", "Question"]
+__all__ = ["Device", "Introduction", "Owner", "Question", "WaitingRequest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WaitingRequest:
     """A request that waits. `code` is for the owner to hand over, and for nothing else."""
 
     tunnel: TunnelId
@@ -39,7 +39,11 @@ class Device:
     """This device, by its settings file and the environment. Every method raises SupportTunnelError (core.errors)."""
 
     def __init__(self, *, on_step: Callable[[str], None] = lambda text: None) -> None:
-        """`on_step` is told what is being done, a sentence each; never a secret."""
+        """`on_step` is told what is being done, a sentence each; never a secret.
+
+        From here on nobody but root looks into this process, and it leaves no core file: it will hold codes and keys.
+        """
+        close_own_memory()
         self._progress = _Told(on_step)
 
     def request(
@@ -51,41 +55,41 @@ class Device:
         ports: Sequence[int] = (),
         files: bool = False,
         phone: bool = False,
-    ) -> Asked:
+    ) -> WaitingRequest:
         """Ask for support and leave the request waiting: `ttl` seconds at most for a helper, `wait` seconds for the request."""
-        from support_tunnel.cli.device_settings import load_device_settings
-        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.cli.ready import check_times, ready
+        from support_tunnel.cli.wiring_device import keeper_command
         from support_tunnel.flows.device.request import Wish
         from support_tunnel.flows.device.request_and_leave import request_and_leave
 
-        settings = load_device_settings(os.environ)
+        check_times(ttl=ttl / 60, wait=wait / 60)
+        settings, device = ready()
         wish = Wish(Scope("shell", tuple(ports), files), ttl, name or settings.name, patience=wait, phone=phone)
-        handed: list[Asked] = []
+        handed: list[WaitingRequest] = []
 
         def keep(code: Code, record: Record) -> None:
-            handed.append(Asked(code.tunnel, code.text(), record.until))
+            handed.append(WaitingRequest(code.tunnel, code.text(), record.until))
 
-        request_and_leave(self._told(device_ports(settings)), wish, keeper=keeper_command(settings), hand_over=keep)
+        request_and_leave(self._told(device), wish, keeper=keeper_command(settings), hand_over=keep)
         return handed[0]
 
     def connect(self, tunnel: TunnelId, owner: Owner, *, wait: float = 0.0) -> Connected:
         """Wait up to `wait` seconds for the answer, ask `owner`, open. Until they are asked, nothing is given up."""
-        from support_tunnel.cli.device_settings import load_device_settings
-        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.cli.ready import ready
+        from support_tunnel.cli.wiring_device import keeper_command
         from support_tunnel.flows.device.connect import connect
 
-        settings = load_device_settings(os.environ)
-        ports = self._told(device_ports(settings, prompt=owner))
-        return connect(ports, tunnel, keeper=keeper_command(settings), wait=wait)
+        settings, ports = ready(owner)
+        return connect(self._told(ports), tunnel, keeper=keeper_command(settings), wait=wait)
 
     def connect_approved(self) -> list[Tried]:
         """Open what was answered and approved before; asks nobody."""
-        from support_tunnel.cli.device_settings import load_device_settings
-        from support_tunnel.cli.wiring_device import device_ports, keeper_command
+        from support_tunnel.cli.ready import ready
+        from support_tunnel.cli.wiring_device import keeper_command
         from support_tunnel.flows.device.connect import connect_approved
 
-        settings = load_device_settings(os.environ)
-        return connect_approved(self._told(device_ports(settings)), keeper=keeper_command(settings))
+        settings, ports = ready()
+        return connect_approved(self._told(ports), keeper=keeper_command(settings))
 
     def status(self) -> list[TunnelStatus]:
         """One row a request or session; none: nobody is let in, and nobody was asked."""
