@@ -101,10 +101,10 @@ def test_a_scripted_person_answers_in_order_and_then_is_gone() -> None:
     scripted = ScriptedPrompt(["first", lambda question: question.upper()])
     prompt: Prompt = scripted
     secret: SecretPrompt = scripted
-    assert prompt.ask("a?", about="decision", timeout=1) == "first"
+    assert prompt.ask("a?", about="decision", timeout=1, stopped=lambda: False) == "first"
     assert secret.ask_secret("b?") == Secret("B?")
     with pytest.raises(ConsentRefused) as caught:
-        prompt.ask("c?", about="decision", timeout=1)
+        prompt.ask("c?", about="decision", timeout=1, stopped=lambda: False)
     assert caught.value.code == "consent.timeout"
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.core.errors import ConsentRefused, UsageError
+from support_tunnel.adapters.terminal import LOOK, refusal
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.owner_screens import Introduction
 from support_tunnel.core.ports import Clock, Question
 
@@ -38,22 +39,33 @@ class LinesPrompt:
         told = asdict(who)
         self._tell({"event": "asking", **told, "scope": who.scope.to_dict()})
 
-    def ask(self, question: str, *, about: Question, timeout: float) -> str:
+    def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
         """Raises UsageError `prompt.closed` when nobody can answer any more, or the line is none."""
+        self._forget_what_came_before()
         self._tell({"event": "question", "about": about, "text": question.strip()})
         deadline = self._clock.monotonic() + timeout
         typed = b""
         while not typed.endswith(b"\n"):
-            left = max(0.0, deadline - self._clock.monotonic())
-            if not select.select([self._descriptor], [], [], left)[0]:
-                raise ConsentRefused("consent.timeout", "nobody answered in time", next_step="Make a new request.")
-            # One at a time: what comes after the line answers the next question, or nothing.
+            left = min(LOOK, deadline - self._clock.monotonic())
+            if not self._has_more(max(0.0, left)):
+                if over := refusal(stopped, left <= 0):
+                    raise over
+                continue
+            # One at a time: what comes after the line was written before the next question, and is no answer to it.
             got = os.read(self._descriptor, 1)
             if not got or len(typed) > LONGEST:
                 raise UsageError(
                     "prompt.closed",
                     "the program that asks the owner gave no line to this question",
-                    next_step="Write one line for each event `question` to stdin, and keep stdin open.",
+                    next_step="Write one line for each event `question` to stdin, after it, and keep stdin open.",
                 )
             typed += got
         return typed.decode(errors="replace").strip()
+
+    def _forget_what_came_before(self) -> None:
+        """An answer that was there before its question would be the blanket yes that there is not."""
+        while self._has_more(0.0) and os.read(self._descriptor, 4096):
+            pass
+
+    def _has_more(self, seconds: float) -> bool:
+        return bool(select.select([self._descriptor], [], [], seconds)[0])

@@ -16,16 +16,19 @@ from contextlib import contextmanager
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.core import owner_screens
+from support_tunnel.core.consent import stopped_meanwhile
 from support_tunnel.core.errors import ConsentRefused, UsageError
 from support_tunnel.core.owner_screens import Introduction
 from support_tunnel.core.ports import Clock, Question
 from support_tunnel.core.secret import Secret
 
-__all__ = ["TerminalPrompt", "open_terminal", "printable"]
+__all__ = ["LOOK", "TerminalPrompt", "open_terminal", "printable", "refusal"]
 
 # Cc: escape sequences; Cf: right-to-left overrides and invisible letters; Zl, Zp: line breaks that are no "\n".
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SHOWN_AS = "\N{REPLACEMENT CHARACTER}"
+LOOK = 1.0
+"""Seconds between two looks at whether the request was stopped while a person thinks."""
 GO_ON = "\n  go on (an empty line ends it): "
 
 
@@ -74,11 +77,11 @@ class TerminalPrompt:
     def introduce(self, who: Introduction) -> None:
         self.show(owner_screens.asking(who))
 
-    def ask(self, question: str, *, about: Question, timeout: float) -> str:
+    def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
         with self._opened() as terminal:
             termios.tcflush(terminal, termios.TCIFLUSH)  # typed before the question: no answer to it
             _write(terminal, question)
-            return self._line(terminal, self._clock.monotonic() + timeout)
+            return self._line(terminal, self._clock.monotonic() + timeout, stopped)
 
     def ask_secret(self, question: str, *, wants_more: Callable[[str], bool] | None = None) -> Secret[str]:
         with self._opened() as terminal:
@@ -99,13 +102,15 @@ class TerminalPrompt:
                 termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
                 _write(terminal, "\n")
 
-    def _line(self, terminal: int, deadline: float | None) -> str:
+    def _line(self, terminal: int, deadline: float | None, stopped: Callable[[], bool] = lambda: False) -> str:
         typed = b""
         while not typed.endswith(b"\n"):
-            left = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
-            if not select.select([terminal], [], [], left)[0]:
-                _write(terminal, "\n")
-                raise ConsentRefused("consent.timeout", "nobody answered in time", next_step="Make a new request.")
+            left = LOOK if deadline is None else min(LOOK, deadline - self._clock.monotonic())
+            if not select.select([terminal], [], [], max(0.0, left))[0]:
+                if over := refusal(stopped, left <= 0):
+                    _write(terminal, "\n")
+                    raise over
+                continue
             try:
                 got = os.read(terminal, 4096)
             except OSError:  # EIO: the terminal's window was closed
@@ -122,6 +127,15 @@ class TerminalPrompt:
             yield terminal
         finally:
             os.close(terminal)
+
+
+def refusal(stopped: Callable[[], bool], late: bool) -> ConsentRefused | None:
+    """Why an owner's answer is not waited for any longer; None: it is."""
+    if stopped():
+        return stopped_meanwhile()
+    if late:
+        return ConsentRefused("consent.timeout", "nobody answered in time", next_step="Make a new request.")
+    return None
 
 
 def _write(terminal: int, text: str) -> None:

@@ -100,12 +100,12 @@ def request(
     handing = asked.handing()
     try:
         with _said(ports, json=json):
-            flow(ports, asked.wish(settings), keeper=keeper_command(settings), hand_over=handing.show)
+            tunnel = flow(ports, asked.wish(settings), keeper=keeper_command(settings), hand_over=handing.show)
     except BaseException:
         handing.forget()
         raise
     if not json:
-        next_step = "inv connect-approved-tunnels" if approve_in_advance else "inv connect ID"
+        next_step = "inv connect-approved-tunnels" if approve_in_advance else f"inv connect {tunnel[:8]}"
         sys.stderr.write(f"When your helper has answered: {next_step}\n")
 
 

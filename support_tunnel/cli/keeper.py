@@ -14,8 +14,8 @@ from collections.abc import Callable
 from support_tunnel.cli.boundary import boundary
 from support_tunnel.cli.wiring_device import ending_ports
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
-from support_tunnel.flows.device.admit import NOBODY_CAME
 from support_tunnel.flows.device.end_session import end_unless_held, note_reason
+from support_tunnel.flows.device.expire import expire
 from support_tunnel.flows.device.keep import TIME_OVER, Deadlines, keep, wait_until_over
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_record
@@ -30,7 +30,8 @@ def main(what: str, tunnel_id: str) -> None:
         watch(ports, tunnel, leave=lambda: os._exit(0))
         return
     if what == "expire":
-        note_reason(ports, tunnel, NOBODY_CAME)
+        expire(ports, tunnel)
+        return
     end_unless_held(ports, tunnel)
 
 

@@ -14,9 +14,9 @@ def status_screen(row: TunnelStatus) -> str:
         return f"Nobody watches {row.tunnel[:8]} any more. End it: inv gc\n"
     if row.state == "requested":
         return waiting(row.scope, ttl=row.ttl, until=row.until, approved=row.approved)
-    if row.state == "answered" and row.waits:
+    if row.state == "answered":
         say_yes = "inv connect-approved-tunnels" if row.approved else f"inv approve {row.tunnel[:8]}"
         return answered(row.scope, ttl=row.ttl, until=row.until, say_yes=say_yes)
-    if row.state == "answered":
+    if row.state == "asking":
         return undecided(row.admin, row.scope, ttl=row.ttl)
     return active(row.admin, row.scope, until=row.until)

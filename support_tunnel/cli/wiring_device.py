@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from support_tunnel.adapters.http_proxy import HttpProxy
 from support_tunnel.cli import paths
@@ -25,7 +26,12 @@ def device_ports(settings: DeviceSettings | None = None, *, prompt: Prompt | Non
     """`prompt` asks the owner; at the terminal by default. Raises UsageError when this is not root, or when settings are wrong."""
     need_root()
     settings = settings or load_device_settings(os.environ)
-    return _ports(settings, load_trust(settings), load_policy(), settings.http_proxy(), prompt)
+    load_trust(settings), load_policy()  # what is wrong with them is said before anything is asked for
+    return _ports(settings, _trust_now, load_policy, settings.http_proxy(), prompt)
+
+
+def _trust_now() -> Trust:
+    return load_trust(load_device_settings(os.environ))
 
 
 def ending_ports() -> DevicePorts:
@@ -33,10 +39,14 @@ def ending_ports() -> DevicePorts:
     need_root()
     try:
         settings = load_device_settings(os.environ)
-        return _ports(settings, Trust(), None, settings.http_proxy())
+        return _ports(settings, Trust, _no_policy, settings.http_proxy())
     except UsageError as wrong:
         sys.stderr.write(f"Going on without API and scripts: {wrong.message}.\n")
-        return _ports(DeviceSettings("", "", ""), Trust(), None, None)
+        return _ports(DeviceSettings("", "", ""), Trust, _no_policy, None)
+
+
+def _no_policy() -> None:
+    """Who only ends lets nobody in."""
 
 
 def need_root() -> None:
@@ -47,8 +57,8 @@ def need_root() -> None:
 
 def _ports(
     settings: DeviceSettings,
-    trust: Trust,
-    policy: ConsentPolicy | None,
+    trust: Callable[[], Trust],
+    policy: Callable[[], ConsentPolicy | None],
     proxy: HttpProxy | None,
     prompt: Prompt | None = None,
 ) -> DevicePorts:

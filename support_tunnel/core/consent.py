@@ -6,19 +6,19 @@ code, or from a rule in the policy file that root wrote on the device. There is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol, cast
 
 from support_tunnel.core import ssh_key
-from support_tunnel.core.errors import UsageError, WrongState
+from support_tunnel.core.errors import ConsentRefused, UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.scope import Level, Scope
 from support_tunnel.core.st1.payloads import Answer
 from support_tunnel.core.st1.signer import SignerIdentity
 
-__all__ = ["Asking", "Consent", "ConsentPolicy", "PolicyRule", "by_owner", "in_advance"]
+__all__ = ["Asking", "Consent", "ConsentPolicy", "PolicyRule", "by_owner", "in_advance", "stopped_meanwhile"]
 
 How = Literal["typed", "digits skipped", "in advance", "policy"]
 
@@ -62,14 +62,24 @@ def by_owner(asking: Asking, *, digits_skipped: bool = False) -> Consent:
     return _consent(asking, "typed" if asking.digits_matched else "digits skipped")
 
 
-def in_advance(asking: Asking) -> Consent:
-    """The yes of an owner who approved of whoever answers, when they asked; what is granted is still within the offer."""
+def in_advance(asking: Asking, approved_for: Sequence[str] | None) -> Consent | None:
+    """The yes of an owner who gave it when they asked: to helpers of these organisations, or to anybody when there are none.
+
+    What is granted is still within the offer. None when they gave it to nobody, or to others.
+    """
+    if approved_for is None or (approved_for and asking.signer.organisation not in approved_for):
+        return None
     return _consent(asking, "in advance")
 
 
 def _consent(asking: Asking, how: How) -> Consent:
     signer, answer = asking.signer, asking.answer
     return Consent(asking.tunnel, answer.name, signer.fingerprint, signer.organisation, answer.scope, asking.until, how)
+
+
+def stopped_meanwhile() -> ConsentRefused:
+    """For whoever asks an owner while somebody stops the request."""
+    return ConsentRefused("consent.stopped", "this request was stopped while you were asked", next_step="Ask again.")
 
 
 @dataclass(frozen=True, slots=True)

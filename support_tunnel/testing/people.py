@@ -34,7 +34,7 @@ class ScriptedPrompt:
     def introduce(self, who: Introduction) -> None:
         self.shown.append(owner_screens.asking(who))
 
-    def ask(self, question: str, *, about: Question, timeout: float) -> str:
+    def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
         return self._next(question, timeout)
 
     def _next(self, question: str, timeout: float) -> str:

@@ -112,7 +112,9 @@ def test_the_answer_is_the_line_typed_after_the_question(
 ) -> None:
     """`yes` typed or pasted before the question is there must not be taken for consent to it."""
     person.types("yes\n")
-    answer: Future[str] = beside.submit(prompt.ask, "Let them in? ", about="decision", timeout=60)
+    answer: Future[str] = beside.submit(
+        prompt.ask, "Let them in? ", about="decision", timeout=60, stopped=lambda: False
+    )
     person.sees("in? ")
     person.types("no, thank you\n")
     assert answer.result() == "no, thank you"
@@ -120,12 +122,14 @@ def test_the_answer_is_the_line_typed_after_the_question(
 
 def test_no_answer_in_time_is_no_consent(prompt: TerminalPrompt) -> None:
     with pytest.raises(ConsentRefused) as caught:
-        prompt.ask("Let them in? ", about="decision", timeout=0)
+        prompt.ask("Let them in? ", about="decision", timeout=0, stopped=lambda: False)
     assert caught.value.code == "consent.timeout"
 
 
 def test_half_a_line_is_no_answer(prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor) -> None:
-    answer: Future[str] = beside.submit(prompt.ask, "Let them in? ", about="decision", timeout=0.2)
+    answer: Future[str] = beside.submit(
+        prompt.ask, "Let them in? ", about="decision", timeout=0.2, stopped=lambda: False
+    )
     person.sees("in? ")
     person.types("yes")
     assert isinstance(answer.exception(), ConsentRefused)
@@ -135,7 +139,9 @@ def test_half_a_line_is_no_answer(prompt: TerminalPrompt, person: Person, beside
 def test_a_terminal_that_goes_away_is_no_answer(
     prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor, end: str
 ) -> None:
-    answer: Future[str] = beside.submit(prompt.ask, "Let them in? ", about="decision", timeout=60)
+    answer: Future[str] = beside.submit(
+        prompt.ask, "Let them in? ", about="decision", timeout=60, stopped=lambda: False
+    )
     person.sees("in? ")
     if end == "end of input":
         person.types("\x04")
@@ -189,14 +195,14 @@ def test_the_rest_of_a_paste_is_not_left_for_the_shell(
     person.types("first\nrm -rf ~\n")
     assert answer.result() == Secret("first")
     with pytest.raises(ConsentRefused):
-        prompt.ask("$ ", about="decision", timeout=0)
+        prompt.ask("$ ", about="decision", timeout=0, stopped=lambda: False)
 
 
 NOBODY = """
 from support_tunnel.adapters.terminal import TerminalPrompt
 from support_tunnel.core.errors import UsageError
 try:
-    TerminalPrompt().ask("Let them in? ", about="decision", timeout=5)
+    TerminalPrompt().ask("Let them in? ", about="decision", timeout=5, stopped=lambda: False)
 except UsageError as error:
     print(error.code)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -93,5 +94,16 @@ def test_policy_files_that_are_refused(text: str, code: str) -> None:
 
 
 def test_consent_in_advance_is_to_what_was_offered_and_says_so(asking: Asking) -> None:
-    consent = in_advance(asking)
+    consent = in_advance(asking, ())
+    assert consent is not None
     assert (consent.how, consent.scope, consent.until) == ("in advance", asking.answer.scope, asking.until)
+
+
+def test_consent_in_advance_is_to_those_it_was_given_to(asking: Asking) -> None:
+    """A device that belonged to an organisation when its owner said yes, and does not any more."""
+    assert in_advance(asking, None) is None
+    assert in_advance(asking, ("Example Ltd",)) is None
+    vouched = replace(asking.signer, organisation="Example Ltd")
+    asking.signer = vouched  # type: ignore[misc]  # of a protocol; the session itself lets it be set
+    assert in_advance(asking, ("Another", "Example Ltd")) is not None
+    assert in_advance(asking, ("Another",)) is None

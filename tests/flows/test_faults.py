@@ -23,6 +23,7 @@ from support_tunnel.core.errors import (
 )
 from support_tunnel.flows.device.connect import connect_approved
 from support_tunnel.flows.device.end_session import end_session
+from support_tunnel.flows.device.expire import expire
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging
 from tests.flows.turns import Job, Killed
@@ -76,6 +77,10 @@ def created(world: World, wiring: FaultWiring) -> Job:
 def requested(world: World, wiring: FaultWiring) -> Job:
     world.turns.start(world.answer)
     return job(world, lambda: world.request(wiring))
+
+
+def left_waiting(world: World) -> None:
+    world.request_and_leave(approved=True)
 
 
 def waiting(world: World) -> None:
@@ -149,6 +154,11 @@ VERBS = {
     "connect_approved": Verb(
         answered,
         lambda world, wiring: job(world, lambda: connect_approved(world.device_ports(wiring), keeper=KEEPER)),
+        everybody_cleans_up,
+    ),
+    "expire": Verb(
+        left_waiting,
+        lambda world, wiring: job(world, lambda: expire(world.device_ports(wiring), world.tunnel)),
         everybody_cleans_up,
     ),
     "stop": Verb(connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up),
@@ -257,6 +267,7 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "request_and_leave": {"journal", "mailbox", "prompt", "shell", "vault"},
         "go_on": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "connect_approved": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
+        "expire": {"journal", "mailbox", "shell", "vault"},
         "stop": {"cloud", "ledger", "mailbox", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},

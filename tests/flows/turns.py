@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from support_tunnel.core.consent import stopped_meanwhile
 from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.ports import Question
 from support_tunnel.testing.clock import ManualClock
@@ -192,6 +193,10 @@ class TurnPrompt:
         self._person = person
         self.show, self.introduce = person.show, person.introduce
 
-    def ask(self, question: str, *, about: Question, timeout: float) -> str:
-        self._turns.wait(lambda: False, timeout if self._person.is_away else self.MOMENT)
-        return self._person.ask(question, about=about, timeout=timeout)
+    def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
+        deadline = self._turns.clock.monotonic() + (timeout if self._person.is_away else self.MOMENT)
+        while (left := deadline - self._turns.clock.monotonic()) > 0:
+            self._turns.wait(lambda: False, min(self.MOMENT, left))
+            if stopped():
+                raise stopped_meanwhile()
+        return self._person.ask(question, about=about, timeout=timeout, stopped=stopped)

@@ -23,10 +23,10 @@ from support_tunnel.flows.admin.create_server import Answered, create_server
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
-from support_tunnel.flows.device.admit import NOBODY_CAME
 from support_tunnel.flows.device.clean_up import clean_up
 from support_tunnel.flows.device.connect import connect
-from support_tunnel.flows.device.end_session import end_unless_held, note_reason, stop_session
+from support_tunnel.flows.device.end_session import end_unless_held, note_reason, stop_all
+from support_tunnel.flows.device.expire import expire
 from support_tunnel.flows.device.keep import keep
 from support_tunnel.flows.device.let_in import Connected
 from support_tunnel.flows.device.ports import DevicePorts
@@ -124,8 +124,8 @@ class World:
             progress=self.notes,
             hooks=wrap("hooks", self.hooks),
             library=self.library,
-            trust=self.trust,
-            policy=self.policy,
+            trust=lambda: self.trust,
+            policy=lambda: self.policy,
             max_sessions=self.max_sessions,
         )
 
@@ -161,7 +161,7 @@ class World:
             hand_over=self._hand_over,
         )
 
-    def request_and_leave(self, wiring: FaultWiring | None = None, *, approved: bool = False) -> Record:
+    def request_and_leave(self, wiring: FaultWiring | None = None, *, approved: bool = False) -> TunnelId:
         """`inv request`, with `approved` by an owner who approves in advance."""
         if approved:
             self.owner_says("approve")
@@ -196,7 +196,7 @@ class World:
             stop(self.admin_ports(wiring), self.tunnel)
 
     def stop_by_owner(self, wiring: FaultWiring | None = None) -> None:
-        stop_session(self.device_ports(wiring), self.tunnel, "the owner ended it")
+        stop_all(self.device_ports(wiring), [self.tunnel], "the owner ended it")
 
     def keeps(self, tunnel: TunnelId, wiring: FaultWiring | None = None) -> None:
         """The keeper's process; however it ends, systemd sees it."""
@@ -278,14 +278,12 @@ class World:
         self.digits = digits
 
     def _request_timer(self, tunnel: TunnelId, seconds: int) -> None:
-        def expire() -> None:
+        def elapses() -> None:
             self.clock.pause(seconds)
             if "request timer" in self.device.holds[tunnel[:8]]:
-                ports = self.device_ports()
-                note_reason(ports, tunnel, NOBODY_CAME)
-                end_unless_held(ports, tunnel)
+                expire(self.device_ports(), tunnel)
 
-        self.turns.start(expire)
+        self.turns.start(elapses)
 
     def _keeper_starts(self, tunnel: TunnelId) -> None:
         self.keepers[tunnel[:8]] = self.turns.start(lambda: self.keeps(tunnel))

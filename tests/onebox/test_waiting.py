@@ -147,7 +147,7 @@ class Page:
         say(shown=text)
     def introduce(self, who):
         say(who=who.name, scope=who.scope.level)
-    def ask(self, question, *, about, timeout):
+    def ask(self, question, *, about, timeout, stopped):
         say(about=about)
         return sys.stdin.readline()
 

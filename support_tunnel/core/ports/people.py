@@ -26,8 +26,11 @@ class Prompt(Protocol):
         """Show who asks to be let in, and for what; a question about it follows."""
         ...
 
-    def ask(self, question: str, *, about: Question, timeout: float) -> str:
-        """One line as typed within `timeout` seconds; raises ConsentRefused `consent.timeout` when nothing comes."""
+    def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
+        """One line as typed within `timeout` seconds; raises ConsentRefused `consent.timeout` when nothing comes.
+
+        `stopped` is looked at about once a second; once it holds, ConsentRefused `consent.stopped` is raised.
+        """
         ...
 
 

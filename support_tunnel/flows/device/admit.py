@@ -11,6 +11,7 @@ from support_tunnel.core.owner_screens import introduction
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
+from support_tunnel.flows.device.end_session import was_stopped
 from support_tunnel.flows.device.keep_request import drop_request
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_channel, save_record
@@ -42,7 +43,7 @@ def await_answer(ports: DevicePorts, requested: Requested, wait: float = math.in
             if blob.slot != "answer":
                 continue
             try:
-                return requested.offer.open_answer(blob.data, trust=ports.trust, now=ports.clock.now())
+                return requested.offer.open_answer(blob.data, trust=ports.trust(), now=ports.clock.now())
             except MessageError as refused:
                 if requested.offer.state is not DeviceState.OFFERED:
                     ports.journal.append(tunnel, "answer-refused", {"code": refused.code})
@@ -103,8 +104,9 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
 def without_asking(ports: DevicePorts, requested: Requested, session: DeviceSession) -> Consent | None:
     """Consent that was given before: by a rule of root's policy file, or by the owner when they asked. Sends nothing."""
     session.confirm(ports.clock.now())
-    allowed = ports.policy.decide(session) if ports.policy else None
-    return allowed or (in_advance(session) if requested.record.approved else None)
+    policy = ports.policy()
+    allowed = policy.decide(session) if policy else None
+    return allowed or in_advance(session, requested.record.approved_for)
 
 
 def _vouched(signer: SignerIdentity) -> dict[str, str]:
@@ -118,7 +120,10 @@ def _ask(ports: DevicePorts, session: DeviceSession) -> Consent:
     ports.prompt.introduce(introduction(session, met_before=met.times, last_met=met.last))
     skipped = _digits_skipped(ports, session)
     said = ports.prompt.ask(
-        "Let them in? Type yes to open, anything else to refuse: ", about="decision", timeout=OWNER_PATIENCE
+        "Let them in? Type yes to open, anything else to refuse: ",
+        about="decision",
+        timeout=OWNER_PATIENCE,
+        stopped=lambda: was_stopped(ports, session.tunnel),
     )
     if said.strip().lower() != "yes":
         raise _declined()
@@ -135,7 +140,10 @@ def _digits_skipped(ports: DevicePorts, session: DeviceSession) -> bool:
     otherwise = "(or Enter to go on without, or no)" if verified else "(or skip, or no)"
     while True:
         typed = ports.prompt.ask(
-            f"Six digits that the helper reads to you {otherwise}: ", about="digits", timeout=OWNER_PATIENCE
+            f"Six digits that the helper reads to you {otherwise}: ",
+            about="digits",
+            timeout=OWNER_PATIENCE,
+            stopped=lambda: was_stopped(ports, session.tunnel),
         )
         word = typed.strip().lower()
         if verified and word in ("", "skip"):

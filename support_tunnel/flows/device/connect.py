@@ -20,9 +20,6 @@ from support_tunnel.flows.device.request import Requested
 
 __all__ = ["Tried", "connect", "connect_approved"]
 
-_OVER = frozenset({"tunnel.closed", "tunnel.unknown"})
-"""What the API says of a tunnel that nobody can go on with."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -90,6 +87,12 @@ def _answer(ports: DevicePorts, requested: Requested, wait: float) -> DeviceSess
         put_back(ports, requested.tunnel, over)
         raise
     except WrongState as state:
-        if state.code in _OVER:
+        if state.code == "tunnel.unknown":
+            raise WrongState(
+                state.code,
+                "the API that this device uses now knows nothing of the request; it goes on waiting",
+                next_step="Use the API that it was made with (SUPPORT_TUNNEL_API), or end it with `inv stop`.",
+            ) from None
+        if state.code == "tunnel.closed":
             put_back(ports, requested.tunnel, state)
         raise

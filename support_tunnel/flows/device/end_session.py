@@ -73,8 +73,17 @@ def stop_session(ports: DevicePorts, tunnel: TunnelId, reason: str) -> None:
 
 
 def stop_all(ports: DevicePorts, tunnels: Sequence[TunnelId], reason: str) -> None:
-    """Stop each of them; one that does not end keeps none of the others open. Raises the first failure after all."""
+    """Cut each of them, and then end each: nobody stays in while another one's ending waits for a tool or for the API.
+
+    One that does not end keeps none of the others open. Raises the first failure after all.
+    """
     ending = Teardown()
+    for tunnel in tunnels:
+        with ending.step():
+            note_reason(ports, tunnel, reason)
+        with ending.step():
+            if _what_is_known(ports, tunnel).may_be_open:
+                ports.shell.run_script(probes.cut(Names(tunnel)), timeout=20)
     for tunnel in tunnels:
         with ending.step():
             stop_session(ports, tunnel, reason)
@@ -132,7 +141,9 @@ def _ended(ports: DevicePorts, tunnel: TunnelId, before: _Known) -> bool | None:
         return True  # the tool that asked has let go of it; nothing is there to end by name
     if end_unless_held(ports, tunnel):
         return True
-    if record := _what_is_known(ports, tunnel).record:
+    record = _what_is_known(ports, tunnel).record
+    if record is not None and record.stage == "requested":
+        # Who waits for an answer sees this at once; who asks the owner looks for the reason, and still has a no to send.
         with suppress(HostError, WrongState):
             ports.mailbox_for(record.device_token, patient=False).close(tunnel)
     return None

@@ -20,6 +20,7 @@ _TIMED_OUT = frozenset({TIME_OVER, NOBODY_CAME})
 _STAGES = {
     "requested": Number.PENDING,
     "answered": Number.STARTED,
+    "asking": Number.STARTED,
     "opening": Number.RUNNING,
     "active": Number.CONNECTED,
 }

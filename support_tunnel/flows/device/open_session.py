@@ -64,7 +64,7 @@ def open_session(
     ports.library.converge(
         ports.shell,
         ("device_tunnel", "device_access"),
-        _variables(requested, session, consent, kex) | _who_may_log_in(ports.trust, session, consent),
+        _variables(requested, session, consent, kex) | _who_may_log_in(ports.trust(), session, consent),
         host="this device",
         timeout=60,
         undo=probes.undo_folder(names),

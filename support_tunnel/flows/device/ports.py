@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,8 +35,9 @@ class DevicePorts:
     progress: Progress
     hooks: Hooks
     library: Library
-    trust: Trust
-    policy: ConsentPolicy | None
-    """Root-owned consent policy; None where the owner is always asked."""
+    trust: Callable[[], Trust]
+    """Whom this device lets ask, as it is now: a request may wait for a day, and a key be revoked meanwhile."""
+    policy: Callable[[], ConsentPolicy | None]
+    """Root-owned consent policy, as it is now; None where the owner is always asked."""
     max_sessions: int = 1
     """Requests and sessions that this device may have at once."""

@@ -33,14 +33,18 @@ class Record:
     """The most that is offered; what is granted, from the answer on."""
     ttl: int
     """Seconds, likewise."""
-    approved: bool = False
-    """The owner approved in advance of whoever answers."""
+    approved_for: tuple[str, ...] | None = None
+    """Organisations whose helpers the owner approved in advance; empty: whoever answers; None: the owner is asked."""
     boottime_limit: float = 0.0
     """CLOCK_BOOTTIME second at which the session ends, suspended or not; 0 before there is one."""
     admin_name: str = ""
     admin_fingerprint: str = ""
     network: str = ""
     """The tunnel's own /64, from the moment the session begins to open."""
+
+    @property
+    def approved(self) -> bool:
+        return self.approved_for is not None
 
     @property
     def was_opened(self) -> bool:
@@ -56,7 +60,7 @@ def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
         "until": record.until.isoformat(),
         "scope": record.scope.to_dict(),
         "ttl": record.ttl,
-        "approved": record.approved,
+        "approved_for": record.approved_for,
         "boottime_limit": record.boottime_limit,
         "admin_name": record.admin_name,
         "admin_fingerprint": record.admin_fingerprint,
@@ -75,11 +79,12 @@ def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
         return None
     try:
         fields: dict[str, Any] = json.loads(stored.reveal())
-        scope = fields.pop("scope")
+        scope, approved_for = fields.pop("scope"), fields.pop("approved_for")
         return Record(
             device_token=Secret(fields.pop("device_token")),
             requested=datetime.fromisoformat(fields.pop("requested")).astimezone(UTC),
             until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
+            approved_for=None if approved_for is None else tuple(approved_for),
             scope=Scope(scope["level"], tuple(scope["ports"]), scope["files"]),
             **fields,
         )

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from support_tunnel.core import ssh_key, wireguard_key
-from support_tunnel.core.errors import WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Mailbox
 from support_tunnel.core.scope import Scope
@@ -20,7 +17,7 @@ from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, save_record
 
-__all__ = ["Requested", "Wish", "place", "request"]
+__all__ = ["Requested", "Wish", "request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +50,11 @@ class Requested:
         return self.offer.tunnel
 
 
-@contextmanager
-def place(ports: DevicePorts, tunnel: TunnelId) -> Iterator[None]:
-    """Hold `tunnel` as one of the requests and sessions that this device may have at once.
+def request(ports: DevicePorts, wish: Wish, code: Code, *, approved_for: tuple[str, ...] | None = None) -> Requested:
+    """Offer what `wish` allows under `code`; `approved_for` as in Record.
 
-    Raises WrongState `tunnel.active`, also when another tool takes the last place at the same moment.
+    Raises what the mailbox raises, HostError `names.taken`.
     """
-    with ExitStack() as held:
-        with ports.vault.turn():
-            others = ports.vault.tunnels()
-            if len(others) >= ports.max_sessions:
-                raise WrongState(
-                    "tunnel.active",
-                    f"this device already has {_requests(len(others))} ({', '.join(other[:8] for other in others)})",
-                    next_step="See it with `inv status`, end it with `inv stop`.",
-                )
-            held.enter_context(ports.vault.hold(tunnel))
-        yield
-
-
-def _requests(count: int) -> str:
-    return "a request or session" if count == 1 else f"{count} requests or sessions"
-
-
-def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
-    """Offer what `wish` allows under `code`; raises what the mailbox raises, HostError `names.taken`."""
     # Before the first line of its log, by which clean-up knows a group of such a name as ours.
     require_free_names(ports, code.tunnel)
     now = ports.clock.now()
@@ -100,7 +77,7 @@ def request(ports: DevicePorts, wish: Wish, code: Code) -> Requested:
         until=now + timedelta(seconds=wish.patience),
         scope=wish.scope,
         ttl=wish.ttl,
-        approved=wish.approved,
+        approved_for=approved_for,
     )
     # Written before the API hears of it: a killed tool leaves enough to withdraw the request.
     save_record(ports.vault, code.tunnel, record)

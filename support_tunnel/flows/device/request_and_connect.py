@@ -10,7 +10,8 @@ from support_tunnel.flows.device.check_device import usable_kex
 from support_tunnel.flows.device.let_in import Connected, end_if_lost, let_in, or_put_back
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record
-from support_tunnel.flows.device.request import Wish, place, request
+from support_tunnel.flows.device.request import Wish, request
+from support_tunnel.flows.device.take_place import place
 
 __all__ = ["request_and_connect"]
 
