@@ -8,6 +8,7 @@ import termios
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,16 @@ def test_no_answer_in_time_is_no_consent(prompt: TerminalPrompt) -> None:
     with pytest.raises(ConsentRefused) as caught:
         prompt.ask("Let them in? ", about="decision", timeout=0, stopped=lambda: False)
     assert caught.value.code == "consent.timeout"
+
+
+def test_a_stop_ends_the_question(prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor) -> None:
+    stop = Event()
+    answer: Future[str] = beside.submit(prompt.ask, "Let them in? ", about="decision", timeout=60, stopped=stop.is_set)
+    person.sees("in? ")
+    stop.set()
+    refused = answer.exception()
+    assert isinstance(refused, ConsentRefused)
+    assert refused.code == "consent.stopped"
 
 
 def test_half_a_line_is_no_answer(prompt: TerminalPrompt, person: Person, beside: ThreadPoolExecutor) -> None:
