@@ -37,6 +37,7 @@ _ID = "tunnel id, or the first digits of it"
         "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
         "tunnel-id": "checked against the code when given",
         "minutes": "stay at most this long (default: all that the owner offers)",
+        "wait": "minutes from now for the owner to take up the answer, 5 to 1440 (default 30); as long there is a server",
         "ticket": "your case number, for the log of a device of your organisation",
         "allow-classical": "accept a device without ML-KEM",
         "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
@@ -49,6 +50,7 @@ def create_tunnel_server(
     preshared_key: str = "",
     tunnel_id: str = "",
     minutes: int = 0,
+    wait: int = 30,
     ticket: str = "",
     allow_classical: bool = False,
     allow_classical_ssh: bool = False,
@@ -76,6 +78,8 @@ def create_tunnel_server(
         )
     if minutes < 0:
         raise UsageError("usage.range", "--minutes is a positive number")
+    if not 5 <= wait <= 24 * 60:
+        raise UsageError("usage.range", "--wait is from 5 to 1440 minutes", next_step="Give a number from 5 to 1440.")
     accepted = AcceptedRisks(classical=allow_classical, skew=allow_skew)
     ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=allow_classical_ssh)
     if ports.cloud == "local":
@@ -90,6 +94,7 @@ def create_tunnel_server(
             name=chosen.display_name,
             max_ttl=minutes * 60 or None,
             ticket=ticket,
+            patience=wait * 60,
             read_aloud=lambda digits: _read_aloud(ports, digits, as_json=json),
         )
     finally:

@@ -14,6 +14,7 @@ from support_tunnel.cli import admin_tasks, paths, reach_tasks, view_tasks
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.code import Code
 from support_tunnel.testing.hosts import FakeDoor
 from tests.flows.conftest import make_world
 from tests.flows.test_reach import connected
@@ -97,3 +98,20 @@ def test_a_failure_is_a_line_too(world: World, capsys: pytest.CaptureFixture[str
         view_tasks.get.body(None, "0000", json=True)
     assert ended.value.code == 4
     assert json.loads(capsys.readouterr().out)["error"].keys() == {"code", "message", "next_step"}
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, 1800), ({"wait": 90}, 5400)])
+def test_wait_is_how_long_the_owner_has(
+    world: World, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], seconds: int
+) -> None:
+    asked: dict[str, object] = {}
+
+    def create(*_: object, **how: object) -> None:
+        asked.update(how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("support_tunnel.flows.admin.create_server.create_server", create)
+    monkeypatch.setenv("CODE", Code.generate().text().reveal())
+    with pytest.raises(Exit):
+        admin_tasks.create_tunnel_server.body(None, preshared_key="env:CODE", **given)
+    assert asked["patience"] == seconds

@@ -139,6 +139,12 @@ def test_a_code_of_another_tunnel_is_noticed(fab: Run) -> None:
     assert refusal(ended) == (2, "code.mismatch")
 
 
+@pytest.mark.parametrize("minutes", ["4", "1441", "0"])
+def test_a_wait_that_is_too_short_or_too_long(fab: Run, minutes: str) -> None:
+    ended = fab("create-tunnel-server", "-p", "-", "--wait", minutes, stdin=Code.generate().text().reveal())
+    assert refusal(ended) == (2, "usage.range")
+
+
 def test_nobody_to_ask_for_a_code(fab: Run) -> None:
     assert fab("create-tunnel-server").status == 2
 

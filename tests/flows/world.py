@@ -104,7 +104,7 @@ class World:
         self.trust = trust or Trust()
         self.signer: Signer = keys()["signer"]
         self.certifier = FakeCertifier(keys()["authority"])
-        self.ticket = "T-7"
+        self.ticket, self.admin_patience = "T-7", 1800
         self.code: Code | None = None
         self.digits = ""
         self.keepers: dict[str, Job] = {}
@@ -154,12 +154,7 @@ class World:
 
     def request(self, wiring: FaultWiring | None = None) -> Connected:
         """`inv request-and-connect-tunnel`."""
-        return request_and_connect(
-            self.device_ports(wiring),
-            WISH,
-            keeper=KEEPER,
-            hand_over=self._hand_over,
-        )
+        return request_and_connect(self.device_ports(wiring), WISH, keeper=KEEPER, hand_over=self._hand_over)
 
     def request_and_leave(self, wiring: FaultWiring | None = None, *, approved: bool = False) -> TunnelId:
         """`inv request`, with `approved` by an owner who approves in advance."""
@@ -189,6 +184,7 @@ class World:
             max_ttl=max_ttl,
             read_aloud=self._read_aloud,
             ticket=self.ticket,
+            patience=self.admin_patience,
         )
 
     def stop_by_admin(self, wiring: FaultWiring | None = None) -> None:

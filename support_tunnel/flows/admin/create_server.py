@@ -15,13 +15,16 @@ from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.payloads import Path as TunnelPath
-from support_tunnel.flows.admin.finish import CONFIRM_PATIENCE, Answered, finish
+from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
 from support_tunnel.flows.admin.stop import tear_down
 
-__all__ = ["Answered", "create_server"]
+__all__ = ["PATIENCE", "Answered", "create_server"]
+
+PATIENCE = 1800
+"""Seconds for the device to take up the answer: at once where a tool waits for it, later where the owner left it waiting."""
 
 
 def create_server(
@@ -32,12 +35,13 @@ def create_server(
     max_ttl: int | None,
     read_aloud: Callable[[str], None],
     ticket: str = "",
+    patience: int = PATIENCE,
 ) -> Answered:
     """Answer one request with a fresh server; `read_aloud` is given the six digits when there are some.
 
     `name` is how the owner sees this admin; `max_ttl` seconds, None for all that is offered; `ticket` goes into the
-    session's certificate. Raises WrongState when the
-    tunnel is unknown, answered by someone else or already in this admin's ledger.
+    session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
+    for the session. Raises WrongState when the tunnel is unknown, answered by someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
     named = identity(tunnel, name, ticket)
@@ -58,7 +62,7 @@ def create_server(
         cloud=ports.cloud,
         stage="intended",
         created=now,
-        expires=now + timedelta(seconds=ttl + CONFIRM_PATIENCE),
+        expires=now + timedelta(seconds=ttl + patience),
         device_name=offer.offer.name,
     )
     with ports.vault.hold(tunnel):

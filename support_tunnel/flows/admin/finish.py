@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from support_tunnel.core import addressing
 from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
+from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.flows.admin.certify import certify
@@ -21,15 +22,16 @@ from support_tunnel.flows.admin.record import Reached, load_channel
 
 __all__ = ["Answered", "finish"]
 
-CONFIRM_PATIENCE = 1800.0
-"""Seconds for the device to take up the answer: at once where a tool waits for it, later where the owner left it waiting."""
-READY_PATIENCE = 1800.0
-"""Seconds for the owner to read, listen and decide: three questions of ten minutes."""
+READY_PATIENCE = timedelta(minutes=30)
+"""For the owner to read, listen and decide: three questions of ten minutes."""
+SILENCE = timedelta(minutes=1)
+"""A device whose tool waits takes the answer up sooner; where the owner has left, the person here is told what is going on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How it went. `answer_to_connected` is seconds from posting the answer to the device's READY."""
+    """How it went. `until`: neither the session nor its server is there any longer. `answer_to_connected` is seconds from
+    posting the answer to the device's READY."""
 
     device: str
     digits: str
@@ -72,13 +74,16 @@ def finish(
     posted = ports.clock.monotonic()
 
     ports.progress.step("Waiting for the device to take up the answer")
-    confirm = _await(ports, entry, mailbox, "confirm", CONFIRM_PATIENCE)
+    # Later, and the session would be cut off by the end of its server (2.16).
+    latest = entry.expires - timedelta(seconds=session.answer.ttl)
+    confirm = _await(ports, entry, mailbox, "confirm", latest, in_silence=_left(entry.tunnel, latest))
     digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
     # Before anybody speaks: without it a device of an organisation would let nobody in, whatever its owner says.
     certify(ports, session, reached)
     read_aloud(digits)
     ports.progress.step("Waiting for the owner's consent")
-    ready = session.read_ready(_await(ports, entry, mailbox, "ready", READY_PATIENCE).data)
+    latest = min(entry.expires, ports.clock.now() + READY_PATIENCE)
+    ready = session.read_ready(_await(ports, entry, mailbox, "ready", latest).data)
     took = ports.clock.monotonic() - posted
     ports.door.prepare(
         tunnel,
@@ -92,22 +97,37 @@ def finish(
             device_host_key=session.offer.ssh_host_key,
         ),
     )
-    ports.ledger.write(replace(entry, stage="connected", expires=ready.until))
-    return Answered(session.offer.name, digits, ready.user, ready.until, entry.server_address, took)
+    until = min(ready.until, entry.expires)
+    ports.ledger.write(replace(entry, stage="connected", expires=until))
+    return Answered(session.offer.name, digits, ready.user, until, entry.server_address, took)
 
 
-def _await(ports: AdminPorts, entry: LedgerEntry, mailbox: Mailbox, slot: str, seconds: float) -> Blob:
-    deadline, seen = ports.clock.monotonic() + seconds, 0
-    while (left := deadline - ports.clock.monotonic()) > 0:
-        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(25.0, left)):
+def _left(tunnel: TunnelId, latest: datetime) -> str:
+    return (
+        f"Nobody has taken the answer up yet. An owner who has left goes on with `inv approve {tunnel[:8]}`. "
+        f"This waits until {latest:%Y-%m-%d %H:%M} UTC, then the server is taken down."
+    )
+
+
+def _await(
+    ports: AdminPorts, entry: LedgerEntry, mailbox: Mailbox, slot: str, latest: datetime, *, in_silence: str = ""
+) -> Blob:
+    """The message, if it is there by `latest`; the mailbox is looked at once also when that has passed."""
+    seen, began, left = 0, ports.clock.now(), 1.0
+    while left > 0:
+        left = (latest - ports.clock.now()).total_seconds()
+        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(25.0, max(0.0, left))):
             seen = blob.number
             if blob.slot == slot:
                 return blob
             if blob.slot == "control-device":
                 _refuse_the_end(ports, entry, blob)
+        if in_silence and ports.clock.now() - began >= SILENCE:
+            ports.progress.note(in_silence)
+            in_silence = ""
     raise HostError(
         "device.silent",
-        f"the device sent no {slot} within {seconds:g} seconds",
+        f"the device sent no {slot} by {latest:%Y-%m-%d %H:%M} UTC",
         next_step="Ask the owner for a new code.",
     )
 
