@@ -17,25 +17,36 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jinja2
 
 from support_tunnel.adapters import processes
+from support_tunnel.adapters.deb_release import COMMAND, LIBRARY, PACKAGE
 from support_tunnel.adapters.wheel import Wheel, build_wheel
+from support_tunnel.cli import paths
 from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.desired.device_units import CLEAN_UNIT
 from support_tunnel.flows.device.install import systemd_words
 from tools.wheels import fetch_wheels
 
-__all__ = ["build_deb"]
+__all__ = ["NAMED", "build_deb", "filled"]
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
-PACKAGE = "support-tunnel-device"
 MAINTAINER = "built from source <root@localhost>"
-LIBRARY = "usr/lib/support-tunnel"
-UNIT = "support-tunnel-clean.service"
+NAMED = {
+    "package": PACKAGE,
+    "library": str(LIBRARY),
+    "command": str(COMMAND),
+    "unit": CLEAN_UNIT,
+    "settings": str(paths.DEVICE_CONFIG.parent),
+    "helpers": str(paths.DEVICE_STATE),
+    "logs": str(paths.DEVICE_LOG),
+    "sessions": str(paths.DEVICE_VAULT.parent),
+}
+"""What the files of tools/debian/ name between two @, so that a name of ours is written once."""
 # So that the same sources make the same bytes (reproducible-builds.org); zip files begin in 1980 as well.
 EPOCH = 315532800
 
@@ -57,13 +68,13 @@ def build_deb(
             fetched.mkdir()
             fetch_wheels(wheel.requirements("device"), fetched, python=python, machine=machine)
         _fill(tree, wheel, wheels or fetched, checkout)
-        named = {
+        named = NAMED | {
             "version": re.sub(r"(a|b|rc|\.dev)(?=\d)", r"~\1", wheel.version),  # 1.0rc1 comes before 1.0
             "architecture": ARCHITECTURES[machine],
             "maintainer": maintainer,
             "python": python,
             "next_python": f"3.{int(python.split('.')[1]) + 1}",
-            "size": sum(file.stat().st_size for file in _files(tree)) // 1024,
+            "size": str(sum(file.stat().st_size for file in _files(tree)) // 1024),
         }
         _control(tree, named)
         made = folder / f"{PACKAGE}_{named['version']}_{named['architecture']}.deb"
@@ -82,12 +93,14 @@ def _fill(tree: Path, wheel: Wheel, libraries: Path, checkout: Path) -> None:
             if any(re.match(r"[^/]*\.data/(pure|plat)lib/", name) for name in names):
                 raise SupportTunnelError("deb.wheel", f"{file.name} has to be installed, not only unpacked")
             # The rest of *.data/ is commands and manual pages of libraries, for which nobody asked.
-            packed.extractall(tree / LIBRARY, [name for name in names if not re.match(r"[^/]*\.data/", name)])
-    _put(tree / "usr/bin/support-tunnel", (ROOT / "tools/debian/support-tunnel").read_text(), mode=0o755)
-    template = (tree / LIBRARY / "support_tunnel/shipped/roles/device_boot/templates/clean.service.j2").read_text()
+            packed.extractall(_inside(tree, LIBRARY), [name for name in names if not re.match(r"[^/]*\.data/", name)])
+    _put(_inside(tree, COMMAND), filled("support-tunnel", NAMED), mode=0o755)
+    template = (
+        _inside(tree, LIBRARY) / "support_tunnel/shipped/roles/device_boot/templates/clean.service.j2"
+    ).read_text()
     unit = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - a unit
-    command = systemd_words(["/usr/bin/support-tunnel", "gc"])
-    _put(tree / "usr/lib/systemd/system" / UNIT, unit.from_string(template).render(device_boot_command=command))
+    command = systemd_words([str(COMMAND), "gc"])
+    _put(tree / "usr/lib/systemd/system" / CLEAN_UNIT, unit.from_string(template).render(device_boot_command=command))
     completions = {
         "bash": "usr/share/bash-completion/completions/support-tunnel",
         "fish": "usr/share/fish/vendor_completions.d/support-tunnel.fish",
@@ -98,17 +111,26 @@ def _fill(tree: Path, wheel: Wheel, libraries: Path, checkout: Path) -> None:
     _put(tree / "usr/share/doc" / PACKAGE / "copyright", (checkout / "LICENSE").read_text())
 
 
-def _control(tree: Path, named: dict[str, object]) -> None:
+def _control(tree: Path, named: Mapping[str, str]) -> None:
     folder = tree / "DEBIAN"
     sums = [f"{hashlib.md5(file.read_bytes()).hexdigest()}  {file.relative_to(tree)}" for file in _files(tree)]  # noqa: S324 - dpkg's own format
     _put(folder / "md5sums", "\n".join(sums) + "\n")
-    _put(folder / "control", (ROOT / "tools/debian/control.in").read_text().format(**named))
+    _put(folder / "control", filled("control.in", named))
     for name in ("postinst", "prerm", "postrm"):
-        _put(folder / name, (ROOT / "tools/debian" / name).read_text(), mode=0o755)
+        _put(folder / name, filled(name, named), mode=0o755)
     for path in (*tree.rglob("*"), tree):
         executable = path.is_dir() or path.stat().st_mode & 0o100
         path.chmod(0o755 if executable else 0o644)
         os.utime(path, (EPOCH, EPOCH))
+
+
+def filled(name: str, named: Mapping[str, str]) -> str:
+    """A file of tools/debian/ with what it names between two @. Raises KeyError for what nobody knows."""
+    return re.sub(r"@([a-z_]+)@", lambda found: named[found[1]], (ROOT / "tools/debian" / name).read_text())
+
+
+def _inside(tree: Path, path: Path) -> Path:
+    return tree / path.relative_to("/")
 
 
 def _put(file: Path, text: str, *, mode: int = 0o644) -> None:

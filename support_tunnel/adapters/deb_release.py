@@ -11,9 +11,12 @@ from pathlib import Path
 from support_tunnel.adapters import processes
 from support_tunnel.core.errors import UsageError, WrongState
 
-__all__ = ["PACKAGE", "upgrade_deb"]
+__all__ = ["COMMAND", "LIBRARY", "PACKAGE", "upgrade_deb"]
 
 PACKAGE = "support-tunnel-device"
+LIBRARY = Path("/usr/lib/support-tunnel")
+"""Where the package puts this program and its libraries."""
+COMMAND = Path("/usr/bin/support-tunnel")
 
 
 def upgrade_deb(content: bytes) -> tuple[str, str]:

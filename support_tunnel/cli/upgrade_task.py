@@ -19,7 +19,6 @@ from support_tunnel.core.release_version import is_older
 __all__ = ["Place", "place_of", "upgrade"]
 
 _DEB = "Debian package"
-_DEB_LIBRARY = Path("/usr/lib/support-tunnel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,13 @@ class Place:
 
 def place_of(library: Path, prefix: Path, *, checkout: bool) -> Place:
     """`library` is the folder that holds the package, `prefix` the interpreter's."""
+    from support_tunnel.adapters.deb_release import LIBRARY
     from support_tunnel.adapters.release_folders import release_root
 
     ours = "support-tunnel upgrade --file FILE{} --sha256 HEX"
     if checkout:
         return Place("checkout", f"git -C {library} pull && {library}/tools/setup python")
-    if library == _DEB_LIBRARY:
+    if library == LIBRARY:
         return Place(_DEB, ours.format(".deb"))
     if (prefix / "pipx_metadata.json").exists():
         return Place("pipx environment", "pipx install --force './FILE.whl[device]'")

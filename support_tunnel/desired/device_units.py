@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from support_tunnel.core.secret import Secret
 
-__all__ = ["BOOT_UNITS", "remove_units"]
+__all__ = ["BOOT_UNITS", "CLEAN_UNIT", "remove_units"]
 
+CLEAN_UNIT = "support-tunnel-clean.service"
 BOOT_UNITS = (
     "support-tunnel-clean.timer",
-    "support-tunnel-clean.service",
+    CLEAN_UNIT,
     "support-tunnel-connect.timer",
     "support-tunnel-connect.service",
 )

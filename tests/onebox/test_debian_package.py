@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support_tunnel.adapters.deb_release import PACKAGE
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
 from support_tunnel.cli.rehearsal.run import NOT_A_CHANGE
 from support_tunnel.core.ports import Completed
@@ -23,7 +24,6 @@ from tools.build_deb import build_deb
 
 pytestmark = pytest.mark.onebox
 
-PACKAGE = "support-tunnel-device"
 CONFIG = "/etc/support_tunnel/config.ini"
 OF_DPKG = ("var/lib/dpkg", "var/log/dpkg.log", "var/cache", "var/lib/apt", "var/log/apt", "etc/support_tunnel")
 """dpkg's own books; and the settings, which the stage had written before the package came."""
