@@ -29,7 +29,7 @@ from support_tunnel.adapters.mailbox_answers import (
 from support_tunnel.adapters.tls_pin import parse_fingerprint, pinned_context
 from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Blob, Clock, Slot, TunnelRow
+from support_tunnel.core.ports import LONGEST_LIFE, LONGEST_POLL, Blob, Clock, Slot, TunnelRow
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpMailbox"]
 
-LONGEST_POLL = 25.0
-"""Seconds the API holds one poll; a longer wait is several."""
-LONGEST_TTL = 24 * 3600
 ONE_REQUEST = 10.0
 """Seconds for connect, send and each read of a request that does not wait."""
 _AGAIN = {"api.unreachable", "proxy.unreachable"}
@@ -78,7 +75,7 @@ class HttpMailbox:
 
     def open(self, tunnel: TunnelId, offer: bytes, *, claim: Secret[bytes], ttl: int) -> None:
         """Device: put the offer. Raises WrongState `tunnel.exists` when the id holds another one."""
-        if not 1 <= ttl <= LONGEST_TTL:
+        if not 1 <= ttl <= LONGEST_LIFE:
             raise UsageError("api.ttl", "a tunnel lives 1 second to 24 hours", next_step="Ask for less time.")
         body = {
             "offer": _base64(offer),

@@ -25,10 +25,10 @@ from support_tunnel.api.gate import Gate
 from support_tunnel.api.metrics import CONTENT_TYPE, Meter, Metrics
 from support_tunnel.api.office import Credentials, Delivery, PostOffice
 from support_tunnel.api.refusal import unknown_tunnel
-from support_tunnel.api.settings import LONGEST_WAIT, ApiSettings
+from support_tunnel.api.settings import ApiSettings
 from support_tunnel.api.store import Put, Store, StoreUnavailable
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Clock
+from support_tunnel.core.ports import LONGEST_POLL, Clock
 
 __all__ = ["create_app"]
 
@@ -140,7 +140,7 @@ def create_app(settings: ApiSettings, *, store: Store, clock: Clock) -> FastAPI:
     ) -> models.Messages:
         """Read the messages of both sides, and wait for one if there is none."""
         with metrics.one_waits() if wait else nullcontext():
-            return _messages(await _read(office, bells, tid, shown, after, min(wait, LONGEST_WAIT)))
+            return _messages(await _read(office, bells, tid, shown, after, min(wait, LONGEST_POLL)))
 
     @app.post("/v1/tunnels/{tid}/stop", responses=problems(401, 404, writes=True), openapi_extra=DEVICE_OR_ADMIN)
     async def stop(tid: Tid, shown: Shown) -> models.Stored:

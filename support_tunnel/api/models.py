@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from support_tunnel.api.settings import LONGEST_TTL, MAX_BLOB
+from support_tunnel.api.settings import MAX_BLOB
+from support_tunnel.core.ports import LONGEST_LIFE
 
 __all__ = ["Health", "Message", "Messages", "Open", "Post", "Problem", "Stored", "Tunnel", "Tunnels"]
 
@@ -58,7 +59,7 @@ class Open(Wire):
     """Of the token that the device made for this tunnel and shows from now on."""
     claim_sha256: Sha256
     """Of the claim that the support code yields; an admin shows the claim itself."""
-    ttl: Annotated[int, Field(ge=1, le=LONGEST_TTL, examples=[3600])]
+    ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE, examples=[3600])]
     """Seconds until the tunnel and its messages are gone, counted from this request."""
 
 

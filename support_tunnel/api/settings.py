@@ -9,16 +9,12 @@ from pathlib import Path
 
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["LONGEST_TTL", "LONGEST_WAIT", "MAX_BLOB", "MAX_BODY", "ApiSettings", "is_loopback"]
+__all__ = ["MAX_BLOB", "MAX_BODY", "ApiSettings", "is_loopback"]
 
 MAX_BLOB = 16 * 1024
 """Bytes of one sealed message (ST1, 2.5)."""
 MAX_BODY = 24 * 1024
 """Bytes of a request: one blob in base64 with its JSON around it."""
-LONGEST_TTL = 24 * 3600
-"""Seconds a tunnel may be asked to live."""
-LONGEST_WAIT = 25.0
-"""Seconds a long poll is held; below the 30 s at which common proxies cut an idle answer."""
 MOST_HISTORY = 366
 """Days; who asked for help and when is nobody's archive."""
 

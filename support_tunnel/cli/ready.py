@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.ports import LONGEST_LIFE
 
 if TYPE_CHECKING:
     from support_tunnel.cli.device_settings import DeviceSettings
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_WAIT", "check_times", "ready", "within"]
 
 LONGEST_STAY: Final = 480
-LONGEST_WAIT: Final = 24 * 60
-"""Minutes from the request to the end of the session: as long as the API keeps a tunnel (2.5)."""
+LONGEST_WAIT: Final = LONGEST_LIFE // 60
+"""Minutes from the request to the end of the session."""
 
 
 def check_times(*, ttl: float, wait: float) -> None:

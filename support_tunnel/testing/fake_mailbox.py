@@ -13,14 +13,13 @@ from datetime import datetime, timedelta
 
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Blob, Clock, Slot, TunnelRow
+from support_tunnel.core.ports import LONGEST_LIFE, Blob, Clock, Slot, TunnelRow
 from support_tunnel.core.secret import Secret
 
 __all__ = ["FakeMailbox", "FakePostOffice"]
 
 MAX_BLOB = 16 * 1024
 CONTROL_KEPT = 16
-LONGEST_TTL = 24 * 3600
 DEVICE_SLOTS = ("confirm", "ready", "control-device")
 ADMIN_SLOTS = ("answer", "control-admin")
 
@@ -81,7 +80,7 @@ class FakeMailbox:
         self._rights = rights
 
     def open(self, tunnel: TunnelId, offer: bytes, *, claim: Secret[bytes], ttl: int) -> None:
-        if not 1 <= ttl <= LONGEST_TTL:
+        if not 1 <= ttl <= LONGEST_LIFE:
             raise UsageError("api.ttl", "a tunnel lives 1 second to 24 hours")
         _check_size(offer)
         with self._office.changed:

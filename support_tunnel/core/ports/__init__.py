@@ -13,10 +13,12 @@ from support_tunnel.core.ports.hooks import HookRun, Hooks
 from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
-from support_tunnel.core.ports.mailbox import Blob, Mailbox, Slot, TunnelRow
+from support_tunnel.core.ports.mailbox import LONGEST_LIFE, LONGEST_POLL, Blob, Mailbox, Slot, TunnelRow
 from support_tunnel.core.ports.people import Progress, Prompt, Question, SecretPrompt
 
 __all__ = [
+    "LONGEST_LIFE",
+    "LONGEST_POLL",
     "Acquaintances",
     "ApiLook",
     "ApiSeen",

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
 
-__all__ = ["Blob", "Mailbox", "Slot", "TunnelRow"]
+__all__ = ["LONGEST_LIFE", "LONGEST_POLL", "Blob", "Mailbox", "Slot", "TunnelRow"]
 
+LONGEST_POLL: Final = 25.0
+"""Seconds for which the API holds one look into a mailbox: below the 30 s at which common proxies cut an idle answer."""
+LONGEST_LIFE: Final = 24 * 3600
+"""Seconds for which the API can be asked to keep a tunnel, from the request to the end of the session (2.5)."""
 
 Slot = Literal["answer", "confirm", "ready", "control-admin", "control-device"]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from support_tunnel.core.consent import Consent, by_owner, in_advance
 from support_tunnel.core.errors import ConsentRefused, MessageError, WrongState
 from support_tunnel.core.owner_screens import introduction
+from support_tunnel.core.ports import LONGEST_POLL
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
@@ -18,9 +19,6 @@ from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
 
 __all__ = ["NOBODY_CAME", "OWNER_PATIENCE", "admit", "await_answer", "without_asking"]
-
-LONGEST_POLL = 25.0
-"""Seconds one look into the mailbox may wait; below the idle limit of common proxies."""
 
 OWNER_PATIENCE = 600.0
 """Seconds the owner has to answer a question (05, test 26)."""
