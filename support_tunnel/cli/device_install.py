@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 _JSON = "one line of JSON, for programs"
+_AS_IT_IS = -1
+"""Of a timer whose minutes were not given."""
 
 
 @verb(
@@ -33,8 +35,8 @@ _JSON = "one line of JSON, for programs"
         "org-ca": "let only helpers of these organisations ask: a file of CA keys, each line `ssh-ed25519 BASE64 NAME`",
         "org-principal": "what a helper's certificate has to name (default: support-tunnel-signer)",
         "revoked": "a file of keys that never count, each line a fingerprint (SHA256:...) or a public key",
-        "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440)",
-        "connect-minutes": "open what was answered and approved before every so many minutes (at most 1440)",
+        "minutes": "look for what nobody watches every so many minutes too, not at boot only (at most 1440; 0: no more)",
+        "connect-minutes": "open what was answered and approved before every so many minutes (at most 1440; 0: no more)",
         "json": _JSON,
     }
 )
@@ -48,8 +50,8 @@ def install(
     org_ca: str = "",
     org_principal: str = "",
     revoked: str = "",
-    minutes: int = 0,
-    connect_minutes: int = 0,
+    minutes: int = _AS_IT_IS,
+    connect_minutes: int = _AS_IT_IS,
     json: bool = False,
 ) -> None:
     """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
@@ -71,7 +73,7 @@ def install(
         if not value.isprintable():
             raise UsageError("usage.value", "a setting is one line of printable text")
     for flag, every in {"minutes": minutes, "connect-minutes": connect_minutes}.items():
-        if not 0 <= every <= 24 * 60:
+        if every != _AS_IT_IS and not 0 <= every <= 24 * 60:
             raise UsageError("usage.range", f"--{flag} is from 0 to 1440")
     settings = load_device_settings({key: value for key, value in given.items() if value})
     _check(settings)
@@ -80,9 +82,9 @@ def install(
         **_variables(settings),
         **lists,
         "device_boot_command": flow.systemd_words(_verb("gc")),
-        "device_boot_minutes": minutes or _minutes_of("support-tunnel-clean.timer"),
+        "device_boot_minutes": _minutes(minutes, "support-tunnel-clean.timer"),
         "device_boot_connect_command": flow.systemd_words(_verb("connect-approved-tunnels")),
-        "device_boot_connect_minutes": connect_minutes or _minutes_of("support-tunnel-connect.timer"),
+        "device_boot_connect_minutes": _minutes(connect_minutes, "support-tunnel-connect.timer"),
     }
     changed = flow.install(LocalShell(), paths.library(), variables)
     if json:
@@ -99,8 +101,10 @@ def _verb(name: str) -> list[str]:
     return ["/usr/bin/env", "-C", str(paths.REPOSITORY), *program, name]
 
 
-def _minutes_of(timer: str) -> int:
-    """As it is set on this device; 0 where there is no such timer of ours."""
+def _minutes(given: int, timer: str) -> int:
+    """As given, else as it is set on this device; 0 where there is no such timer of ours."""
+    if given != _AS_IT_IS:
+        return given
     try:
         text = (paths.SYSTEM_UNITS / timer).read_text()
     except FileNotFoundError:

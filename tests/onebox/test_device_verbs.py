@@ -208,6 +208,14 @@ def test_installed_the_device_cleans_up_by_itself_and_uninstalled_it_is_as_befor
     assert people.device("getent passwd st0123abcd") == ""
     assert people.device("systemctl start support-tunnel-connect.service && echo looked") == "looked\n"
 
+    switched_off = people.inv("install", "--connect-minutes", "0", "--json")
+    assert "Nothing looks for what was approved before" in json.loads(switched_off.stdout)["changed"]
+    assert people.device(UNITS).splitlines().count("enabled") == 2
+    assert people.device("systemctl list-units --all --no-legend 'support-tunnel-connect.*'") == ""
+    assert people.inv("install", "--connect-minutes", "0").stdout == "installed: nothing had to be changed\n"
+    assert people.inv("install").stdout == "installed: nothing had to be changed\n"
+    assert people.inv("install", "--connect-minutes", "5").status == 0
+
     gone = people.inv("uninstall", "--json")
     assert set(json.loads(gone.stdout)["removed"]) == set(BOOT_UNITS)
     assert "enabled" not in people.device(UNITS).splitlines()

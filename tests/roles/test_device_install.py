@@ -62,6 +62,7 @@ def test_it_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path)
         assert seen(our_shell, *WHAT) == seen(their_shell, *WHAT)
         assert not apply(our_shell, INSTALLED, GIVEN).changed
         assert ansible.play(INSTALLED, GIVEN) == 0
+        _timers_go_when_nobody_wants_them(our_shell, their_shell, ansible)
 
         # On the same two hosts, which cost more than the role: what sweeps clouds, by a timer.
         assert apply(our_shell, ("sweep_timer",), SWEPT).changed
@@ -73,6 +74,24 @@ def test_it_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path)
         assert not apply(our_shell, ("sweep_timer",), SWEPT).changed
         assert ansible.play(("sweep_timer",), SWEPT) == 0
         _sweeps_as_itself(our_shell)
+
+
+def _timers_go_when_nobody_wants_them(ours: ServerShell, theirs: ServerShell, ansible: Ansible) -> None:
+    """One after the other, so that each goes without the other."""
+    for minutes in ("device_boot_connect_minutes", "device_boot_minutes"):
+        timer = "support-tunnel-connect.timer" if "connect" in minutes else "support-tunnel-clean.timer"
+        without = {**GIVEN, minutes: 0}
+        assert "active" in run(ours, f"systemctl is-active {timer}").stdout.split()
+        assert apply(ours, INSTALLED, without).changed
+        assert ansible.play(INSTALLED, without) > 0
+        assert seen(ours, *WHAT) == seen(theirs, *WHAT)
+        gone = run(ours, f"systemctl is-active {timer}; find /etc/systemd/system -name {timer}")
+        assert gone.stdout.split() == ["inactive"]
+        assert not apply(ours, INSTALLED, without).changed
+        assert ansible.play(INSTALLED, without) == 0
+        assert apply(ours, INSTALLED, GIVEN).changed
+        assert ansible.play(INSTALLED, GIVEN) > 0
+    assert seen(ours, *WHAT) == seen(theirs, *WHAT)
 
 
 def _sweeps_as_itself(shell: ServerShell) -> None:
