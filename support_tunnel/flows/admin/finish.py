@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from support_tunnel.core import addressing
 from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell
+from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.flows.admin.certify import certify
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
@@ -116,7 +116,7 @@ def _await(
     seen, began, left = 0, ports.clock.now(), 1.0
     while left > 0:
         left = (latest - ports.clock.now()).total_seconds()
-        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(25.0, max(0.0, left))):
+        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(LONGEST_POLL, max(0.0, left))):
             seen = blob.number
             if blob.slot == slot:
                 return blob
