@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+SLOWEST = ("test_killed.py", "test_debian_package.py", "test_converge.py", "test_device_verbs.py")
+"""Begun first, so that no worker is alone with one of them at the end."""
+PLAYED = ("test_session.py", "test_wire.py", "test_secrets.py")
+"""They look at the same two sessions, which are played once (tests/onebox/conftest.py), so they go to one worker."""
 
 
 def missing_for_onebox() -> str:
@@ -20,8 +26,30 @@ def missing_for_onebox() -> str:
     return ""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def turn(item: pytest.Item) -> int:
+    """Hosts first: who waits for them leaves the other core to what computes."""
+    if item.path.name in SLOWEST:
+        return SLOWEST.index(item.path.name)
+    return len(SLOWEST) + (item.get_closest_marker("onebox") is None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if reason := missing_for_onebox():
         for item in items:
             if item.get_closest_marker("onebox"):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    if hasattr(config, "workerinput"):
+        items.sort(key=turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays on one worker, with the hosts that its tests share."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "played" if file.endswith(PLAYED) else file
+
+    return ByFile(config, log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from support_tunnel.core import ssh_key
@@ -44,6 +46,7 @@ def test_each_line_is_a_key_with_its_organisation_and_two_of_one_name_are_a_rota
         (f"{ONE} Example Ltd\ngarbage", "trust.key", "line 2"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "trust.key", "line 1"),
     ],
+    ids=itertools.count(),
 )
 def test_a_list_that_is_wrong_anywhere_is_refused(text: str, code: str, named: str) -> None:
     refused = refusal(text)
@@ -71,6 +74,7 @@ def test_revoked_keys_are_fingerprints_or_keys() -> None:
         "serial: 7",
         ONE[:-4],
     ],
+    ids=str.split("short md5 word mail rsa serial cut"),
 )
 def test_a_revoked_key_that_is_not_understood_refuses_the_list(line: str) -> None:
     with pytest.raises(UsageError) as refused:

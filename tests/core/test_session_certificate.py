@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,7 +104,7 @@ def no_certificates() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("text", no_certificates())
+@pytest.mark.parametrize("text", no_certificates(), ids=itertools.count())
 def test_what_is_no_certificate_is_said_to_be_none(text: str) -> None:
     with pytest.raises(HostError) as refused:
         session_certificate(text, WISH)
