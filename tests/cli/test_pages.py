@@ -29,7 +29,7 @@ def test_every_page_is_named_by_another() -> None:
 
 
 def test_the_owners_page_shows_every_setting(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```ini\n(.*?)```", (DOCS / "owner.md").read_text(), re.DOTALL)
+    (text,) = re.findall(r"```ini\n(.*?)```", (DOCS / "device.md").read_text(), re.DOTALL)
     file = tmp_path / "config.ini"
     file.write_text(text)
     file.chmod(0o644)
