@@ -47,7 +47,7 @@ def helper(people: Crew, code: Code) -> Iterator[Streaming]:
     file.write_text(code.text().reveal())
     with processes.streaming(people.fab_words("create-tunnel-server", "--json", "-p", f"file:{file}")) as answering:
         wait_for(
-            lambda: True if row(people)["state"] == "answered" else None,
+            lambda: True if row(people)["state"] in ("answered", "asking") else None,
             what="the helper's answer",
             seconds=PATIENCE,
             clock=SystemClock(),
