@@ -178,6 +178,7 @@ def test_an_upgrade_keeps_the_store_and_a_broken_one_changes_nothing(host: Host)
         newer = replace(host.release, requirements=host.release.requirements + "\n# the next release\n")
         changed = [outcome.task for outcome in host.deploy(newer).outcomes if outcome.status == "changed"]
         assert "The release in use" in changed
+        assert "Restart the API" in changed
         assert host.look(current) == f"releases/{newer.digest}\n"
         assert [blob.data for blob in device.messages(tunnel, after=0, wait=0)] == [b"offer"]
 
