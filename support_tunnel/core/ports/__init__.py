@@ -8,6 +8,16 @@ from __future__ import annotations
 from support_tunnel.core.ports.certifying import Certifier
 from support_tunnel.core.ports.clock import Clock
 from support_tunnel.core.ports.cloud import Cloud, Server, ServerSpec
+from support_tunnel.core.ports.coordinating import (
+    ApiKey,
+    Coordinator,
+    CoordinatorUser,
+    JoinKey,
+    MintedApiKey,
+    MintedKey,
+    Node,
+    StoredPolicy,
+)
 from support_tunnel.core.ports.device_disk import Acquaintances, Journal, LoggedSession, Met
 from support_tunnel.core.ports.hooks import HookRun, Hooks
 from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
@@ -20,6 +30,7 @@ __all__ = [
     "LONGEST_LIFE",
     "LONGEST_POLL",
     "Acquaintances",
+    "ApiKey",
     "ApiLook",
     "ApiSeen",
     "Blob",
@@ -28,16 +39,22 @@ __all__ = [
     "Cloud",
     "Completed",
     "Connector",
+    "Coordinator",
+    "CoordinatorUser",
     "Door",
     "HookRun",
     "Hooks",
     "Hops",
+    "JoinKey",
     "Journal",
     "Ledger",
     "LedgerEntry",
     "LoggedSession",
     "Mailbox",
     "Met",
+    "MintedApiKey",
+    "MintedKey",
+    "Node",
     "Progress",
     "Prompt",
     "Question",
@@ -48,6 +65,7 @@ __all__ = [
     "Shell",
     "Slot",
     "Stage",
+    "StoredPolicy",
     "TunnelRow",
     "Vault",
 ]
