@@ -21,7 +21,7 @@ from support_tunnel.core.ports import (
     CoordinatorUser,
     JoinKey,
     MintedApiKey,
-    MintedKey,
+    MintedJoinKey,
     Node,
     StoredPolicy,
 )
@@ -64,12 +64,12 @@ class FakeHeadscale:
 
     def mint_key(
         self, expires: datetime | None, *, user: str | None, tags: Sequence[str], ephemeral: bool, reusable: bool
-    ) -> MintedKey:
+    ) -> MintedJoinKey:
         number = self.number("key")
         text = Secret(f"hskey-auth-{secrets.token_hex(6)}-{secrets.token_hex(32)}")
         known = JoinKey(number, user, tuple(tags), reusable, ephemeral, used=False, expires=expires)
         self.keys[number], self._texts[f"auth-{number}"] = known, text
-        return MintedKey(known, text)
+        return MintedJoinKey(known, text)
 
     def join(self, key: Secret[str], name: str) -> str:
         """Let a node in with a pre-auth key and return the node's id. Raises CoordinatorError `headscale.refused` as it is told."""
@@ -146,10 +146,10 @@ class FakeCoordinator:
         for number in [number for number, known in server.keys.items() if known.user == user]:
             del server.keys[number]
 
-    def keys(self) -> Sequence[JoinKey]:
+    def join_keys(self) -> Sequence[JoinKey]:
         return list(self._enter().keys.values())
 
-    def create_key(
+    def create_join_key(
         self,
         lifetime: int,
         *,
@@ -157,7 +157,7 @@ class FakeCoordinator:
         tags: Sequence[str] = (),
         ephemeral: bool = True,
         reusable: bool = False,
-    ) -> MintedKey:
+    ) -> MintedJoinKey:
         check_key_wish(lifetime, user, tags)
         server = self._enter()
         if user is not None and user not in server.users:
@@ -165,7 +165,7 @@ class FakeCoordinator:
         expires = self.now() + timedelta(seconds=lifetime)
         return server.mint_key(expires, user=user, tags=tags, ephemeral=ephemeral, reusable=reusable)
 
-    def expire_key(self, key: str) -> None:
+    def expire_join_key(self, key: str) -> None:
         check_id(key)
         server = self._enter()
         if key in server.keys:

@@ -33,7 +33,7 @@ from support_tunnel.core.ports import (
     CoordinatorUser,
     JoinKey,
     MintedApiKey,
-    MintedKey,
+    MintedJoinKey,
     Node,
     StoredPolicy,
 )
@@ -92,10 +92,10 @@ class HeadscaleClient:
             raise _no_such("user")
         self._change("DELETE", f"/api/v1/user/{user}")
 
-    def keys(self) -> Sequence[JoinKey]:
+    def join_keys(self) -> Sequence[JoinKey]:
         return read_rows(self._get("/api/v1/preauthkey"), "preAuthKeys", read_key)
 
-    def create_key(
+    def create_join_key(
         self,
         lifetime: int,
         *,
@@ -103,7 +103,7 @@ class HeadscaleClient:
         tags: Sequence[str] = (),
         ephemeral: bool = True,
         reusable: bool = False,
-    ) -> MintedKey:
+    ) -> MintedJoinKey:
         check_key_wish(lifetime, user, tags)
         expires = self.now() + timedelta(seconds=lifetime)
         body = {
@@ -119,11 +119,11 @@ class HeadscaleClient:
         got = (known.user, tuple(sorted(known.tags)), known.reusable, known.ephemeral, known.used)
         # Fields that a server does not know it drops silently: a key without its tag or its end is not what was asked for.
         if got != asked or known.expires is None or abs((known.expires - expires).total_seconds()) > _SLACK:
-            self.expire_key(known.id)
+            self.expire_join_key(known.id)
             raise garbage()
-        return MintedKey(known, Secret(secret_text(row if isinstance(row, dict) else {}, "key", "auth")))
+        return MintedJoinKey(known, Secret(secret_text(row if isinstance(row, dict) else {}, "key", "auth")))
 
-    def expire_key(self, key: str) -> None:
+    def expire_join_key(self, key: str) -> None:
         check_id(key)
         self._change("POST", "/api/v1/preauthkey/expire", {"id": key})
 

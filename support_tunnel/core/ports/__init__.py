@@ -14,7 +14,7 @@ from support_tunnel.core.ports.coordinating import (
     CoordinatorUser,
     JoinKey,
     MintedApiKey,
-    MintedKey,
+    MintedJoinKey,
     Node,
     StoredPolicy,
 )
@@ -53,7 +53,7 @@ __all__ = [
     "Mailbox",
     "Met",
     "MintedApiKey",
-    "MintedKey",
+    "MintedJoinKey",
     "Node",
     "Progress",
     "Prompt",

@@ -12,7 +12,16 @@ from typing import Protocol
 
 from support_tunnel.core.secret import Secret
 
-__all__ = ["ApiKey", "Coordinator", "CoordinatorUser", "JoinKey", "MintedApiKey", "MintedKey", "Node", "StoredPolicy"]
+__all__ = [
+    "ApiKey",
+    "Coordinator",
+    "CoordinatorUser",
+    "JoinKey",
+    "MintedApiKey",
+    "MintedJoinKey",
+    "Node",
+    "StoredPolicy",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class JoinKey:
 
 
 @dataclass(frozen=True, slots=True)
-class MintedKey:
+class MintedJoinKey:
     """A new pre-auth key; its text is told once and lets whoever has it join."""
 
     known: JoinKey
@@ -120,9 +129,9 @@ class Coordinator(Protocol):
         """Delete by id, with its pre-auth keys. Raises `headscale.refused` while it owns nodes; tagged nodes are nobody's."""
         ...
 
-    def keys(self) -> Sequence[JoinKey]: ...
+    def join_keys(self) -> Sequence[JoinKey]: ...
 
-    def create_key(
+    def create_join_key(
         self,
         lifetime: int,
         *,
@@ -130,11 +139,11 @@ class Coordinator(Protocol):
         tags: Sequence[str] = (),
         ephemeral: bool = True,
         reusable: bool = False,
-    ) -> MintedKey:
+    ) -> MintedJoinKey:
         """Make a key that lets join for `lifetime` seconds of the server's clock, for a user's id or for tags, not both."""
         ...
 
-    def expire_key(self, key: str) -> None:
+    def expire_join_key(self, key: str) -> None:
         """End a key by id; one that is expired, used or unknown is no error. Nodes that joined with it stay."""
         ...
 
