@@ -42,7 +42,7 @@ _NOT_FOUND = 5
 _ABSENT = re.compile(r"\bnode not found\b")
 """A route that a server does not have is 404 with the same code and says `Not Found`."""
 _NO_FAULT_OF_THE_SERVER = re.compile(
-    r"user not (found|empty)|creating user: |auth-key must be either tagged|update is disabled for modes"
+    r"user not (found|empty)|creating user: .*UNIQUE constraint|auth-key must be either tagged|update is disabled for modes"
     r"|setting policy: |verifying SSH rules: |tag must start with|tag should be lowercase|tag should not contain"
 )
 """What 0.29 says, with status 500, of requests that it will not do (hscontrol/grpcv1.go, db/, policy/). Other 500s are trouble."""

@@ -42,7 +42,7 @@ from support_tunnel.core.secret import Secret
 __all__ = ["HeadscaleClient"]
 
 _OURS = re.compile(r"v?(0\.29\.[0-9]+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
-_RELEASE = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+\S{0,40}")
+_RELEASE = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]{0,40}")
 _NO_POLICY = "acl policy not found"
 _PREFIX = 12
 """Characters of an API key that its list shows; dashes may be among them."""
