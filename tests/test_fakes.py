@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from support_tunnel.core import ssh_key
-from support_tunnel.core.errors import ConsentRefused, HostError
+from support_tunnel.core.errors import ConsentRefused, CoordinatorError, HostError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.own_certificates import session_certificate
 from support_tunnel.core.ports import (
@@ -17,6 +17,7 @@ from support_tunnel.core.ports import (
     Clock,
     Completed,
     Connector,
+    Coordinator,
     Door,
     Hops,
     Journal,
@@ -30,6 +31,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import EARLIER, SessionWish
 from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import ManualClock
+from support_tunnel.testing.fake_headscale import FakeHeadscale
 from support_tunnel.testing.hosts import FakeConnector, FakeDoor
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
@@ -69,6 +71,20 @@ def test_a_certifier_gives_what_it_is_asked_for_and_keeps_the_question() -> None
         FakeCertifier(Ed25519PrivateKey.generate(), refuses=HostError("certificate.refused", "no")).certify(
             TUNNEL, wish
         )
+
+
+def test_a_fake_headscale_can_be_another_version_and_can_be_away() -> None:
+    server = FakeHeadscale(ManualClock())
+    as_port: Coordinator = server.face()
+    as_port.health()
+    server.trouble = CoordinatorError("headscale.unavailable", "killed")
+    with pytest.raises(CoordinatorError) as caught:
+        as_port.nodes()
+    assert caught.value is server.trouble
+    server.trouble, server.release = None, "0.23.0"
+    with pytest.raises(CoordinatorError) as caught:
+        as_port.nodes()
+    assert caught.value.code == "headscale.version"
 
 
 def test_a_clock_lets_the_other_side_act_at_each_pause() -> None:

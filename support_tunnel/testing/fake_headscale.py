@@ -75,7 +75,7 @@ class FakeHeadscale:
         """Let a node in with a pre-auth key and return the node's id. Raises CoordinatorError `headscale.refused` as it is told."""
         number = next((known for known in self.keys if self._texts[f"auth-{known}"] == key), None)
         if number is None:
-            raise _refused("authkey not found")
+            raise _refused("invalid pre auth key")
         known = self.keys[number]
         if known.expires is not None and known.expires <= self.clock.now():
             raise _refused("authkey expired")

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from support_tunnel.adapters.headscale import line
 from support_tunnel.adapters.headscale.client import HeadscaleClient
 from support_tunnel.adapters.headscale.line import Trust
-from support_tunnel.adapters.http_proxy import Route
-from support_tunnel.core.errors import CoordinatorError
+from support_tunnel.adapters.http_proxy import HttpProxy, Route
+from support_tunnel.core.errors import CoordinatorError, HostError
+from support_tunnel.testing.clock import ManualClock
+from tests.connect_proxy import ConnectProxy, connect_proxy
 from tests.headscale.authority import private_authority
 from tests.headscale.real import CLOCK, Members, RealHeadscale
 
@@ -70,6 +73,67 @@ def test_a_certificate_of_the_right_authority_for_another_address_is_nobody(netw
         key=server.api_key(), clock=CLOCK, trust=Trust(authority=server.tls.authority), patience=0,
     ) as client:  # fmt: skip
         assert code_of(client.nodes) == "headscale.certificate"
+
+
+# --- through a proxy ------------------------------------------------------------------------------------------------
+
+
+def through(proxy: ConnectProxy) -> HttpProxy:
+    return HttpProxy.parse(proxy.address, setting="the setting of the test")
+
+
+def test_a_proxy_carries_it_all_and_reads_none(network: Network) -> None:
+    server, _ = network
+    key = server.api_key()
+    with connect_proxy() as proxy, server.client(key, proxy=through(proxy)) as client:
+        minted = client.create_join_key(600, tags=["tag:x"])
+    assert {head.split("\r\n")[0] for head in proxy.heads} == {f"CONNECT {server.address}:443 HTTP/1.1"}
+    assert len(proxy.heard) > 500
+    seen = "".join(proxy.heads).encode() + bytes(proxy.heard)
+    for hidden in (key.reveal(), minted.text.reveal(), "tag:x", "Authorization"):
+        assert hidden.encode() not in seen
+
+
+def test_what_is_wrong_with_a_proxy_is_told_apart(network: Network) -> None:
+    server, _ = network
+    key, other = server.api_key(), private_authority(server.address)
+    with connect_proxy(login="till:secret") as proxy, server.client(key, proxy=through(proxy)) as client:
+        with pytest.raises(HostError) as refused:
+            client.nodes()
+        assert refused.value.code == "proxy.refused"
+    with (
+        connect_proxy(instead=("127.0.0.1", 1)) as proxy,
+        server.client(key, proxy=through(proxy), patience=0) as client,
+    ):
+        assert code_of(client.nodes) == "headscale.unavailable"
+        assert code_of(lambda: client.create_user("hana")) == "headscale.unavailable"
+    with server.client(key, proxy=through(proxy), patience=0) as client, pytest.raises(HostError) as gone:
+        client.nodes()
+    assert gone.value.code == "proxy.unreachable"
+    with (
+        connect_proxy() as proxy,
+        server.client(key, proxy=through(proxy), trust=Trust(authority=other.authority)) as client,
+        pytest.raises(CoordinatorError, match="through the proxy") as opened,
+    ):
+        client.nodes()
+    assert opened.value.code == "headscale.certificate"
+
+
+# --- time -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_key_lives_as_long_as_it_should_when_our_clock_is_a_day_off(network: Network, days: int) -> None:
+    server, _ = network
+    wrong = ManualClock(CLOCK.now() + timedelta(days=days))
+    with server.client(server.api_key(), clock=wrong) as client:
+        known = client.create_join_key(600, tags=["tag:x"]).known
+        minted = client.create_api_key(600)
+        (row,) = [one for one in client.api_keys() if one.prefix == minted.prefix]
+        now = client.now()
+    for expires in (known.expires, row.expires):
+        assert expires is not None
+        assert timedelta(seconds=570) < expires - now < timedelta(seconds=602)
 
 
 # --- a server that ends ---------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from support_tunnel.adapters.headscale.answers import Answer, garbage, refusal
 from support_tunnel.adapters.http_proxy import HttpProxy, Route
 from support_tunnel.adapters.tls_pin import authority_context, parse_fingerprint, pinned_context
-from support_tunnel.core.errors import CoordinatorError, HostError, UsageError
+from support_tunnel.core.errors import CoordinatorError, HostError, SupportTunnelError, UsageError
 from support_tunnel.core.ports import Clock
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
@@ -60,11 +60,17 @@ class Trust:
         return True if self.authority is None else authority_context(self.authority)
 
 
-class _NotSent(Exception):
+class _Silence(Exception):
+    def __init__(self, trouble: SupportTunnelError) -> None:
+        super().__init__(trouble.message)
+        self.trouble = trouble
+
+
+class _NotSent(_Silence):
     """No connection was made, so the server has seen nothing of the request."""
 
 
-class _Lost(Exception):
+class _Lost(_Silence):
     """The connection broke after the request may have arrived."""
 
 
@@ -107,21 +113,19 @@ class Line:
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None, *, repeat: bool, with_key: bool = True
     ) -> tuple[Answer, bool]:
-        trouble: list[CoordinatorError] = []
+        trouble: list[SupportTunnelError] = []
         may_have_arrived = False
 
         def attempt() -> tuple[Answer, bool] | None:
             nonlocal may_have_arrived
             try:
                 answer = self._send(method, path, body, with_key=with_key)
-            except _NotSent as error:
-                trouble[:] = [self._silent(error)]
-                return None
-            except _Lost as error:
-                if not repeat:
+            except _Silence as error:
+                lost = isinstance(error, _Lost)
+                if lost and not repeat:
                     raise _unsure() from error
-                trouble[:] = [self._silent(error)]
-                may_have_arrived = True
+                trouble[:] = [error.trouble]
+                may_have_arrived = may_have_arrived or lost
                 return None
             if repeat and answer.status in TRANSIENT:
                 trouble[:] = [refusal(answer)]
@@ -166,25 +170,34 @@ class Line:
         except httpx.InvalidURL:
             raise _bad_url() from None
         except CoordinatorError as error:
-            if error.code == "headscale.certificate" and self._proxy:
-                raise CoordinatorError(
-                    error.code, f"{error.message} (it came through the proxy {self._proxy})"
-                ) from error
+            if error.code == "headscale.certificate":
+                raise self._by_whom(error) from error
             raise
         except httpx.TransportError as error:
             fault = self._proxy.fault(error, route) if self._proxy else None
             if fault is not None and fault.code == "proxy.refused":
                 raise fault from error
             if _is_untrusted(error):
-                raise _untrusted() from error
+                raise self._by_whom(_untrusted()) from error
             before = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            raise (_NotSent if before else _Lost)(type(error).__name__) from error
+            trouble = fault if fault and fault.code == "proxy.unreachable" else self._silent(type(error).__name__)
+            raise (_NotSent if before else _Lost)(trouble) from error
 
-    def _silent(self, error: Exception) -> CoordinatorError:
+    def _by_whom(self, found: CoordinatorError) -> CoordinatorError:
+        """Of a wrong certificate: a proxy on the way is the first that could have shown it."""
+        if self._proxy is None:
+            return found
+        return CoordinatorError(
+            found.code,
+            f"{found.message} (it came through the proxy {self._proxy})",
+            next_step=f"A proxy that opens TLS must let this address pass unopened. {found.next_step}",
+        )
+
+    def _silent(self, how: str) -> CoordinatorError:
         through = f" through the proxy {self._proxy}" if self._proxy else ""
         return CoordinatorError(
             "headscale.unavailable",
-            f"the Headscale server does not answer{through} ({error})",
+            f"the Headscale server does not answer{through} ({how})",
             next_step="Check its address, the network, and that it runs (`systemctl status headscale` on the server).",
         )
 
