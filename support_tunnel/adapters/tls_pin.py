@@ -44,14 +44,14 @@ def parse_fingerprint(
 
 
 def authority_context(pem: str) -> ssl.SSLContext:
-    """Build a client context that trusts the certificates in `pem` as authorities, and no other. Raises UsageError `tls.authority`."""
+    """Build a client context that trusts the certificates in `pem` as authorities, and no other. Raises UsageError `api.authority`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names, requires a certificate, knows no authority yet
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError):
         raise UsageError(
-            "tls.authority", "the certificate authority's file holds no certificate that can be read (PEM is expected)"
+            "api.authority", "the certificate authority's file holds no certificate that can be read (PEM is expected)"
         ) from None
     return context
 

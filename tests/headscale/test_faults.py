@@ -143,7 +143,7 @@ def test_a_killed_server_is_unavailable_until_it_is_back_with_all_it_knew(
     own_network: Callable[[], Network],
 ) -> None:
     server, _ = own_network()
-    with server.client(server.api_key(), patience=0.5) as client:
+    with server.client(server.api_key(), patience=0.1) as client:
         user, minted = client.create_user("hana"), client.create_join_key(600, tags=["tag:x"])
         server.kill()
         for call in reads_and_deletes(client):

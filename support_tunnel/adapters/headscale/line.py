@@ -45,7 +45,7 @@ class Trust:
     authority: str | None = None
 
     def verifier(self) -> ssl.SSLContext | bool:
-        """What httpx takes as `verify`. Raises UsageError `headscale.trust`, `api.fingerprint`, `tls.authority`."""
+        """What httpx takes as `verify`. Raises UsageError `headscale.trust`, `api.fingerprint`, `api.authority`."""
         if self.fingerprint is not None and self.authority is not None:
             raise UsageError(
                 "headscale.trust",
