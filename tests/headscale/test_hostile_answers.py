@@ -215,6 +215,24 @@ def test_a_node_is_read_whole(stub: Stub) -> None:
     assert (node.tags, node.online, node.expires, node.key) == (("tag:x",), True, None, "3")
 
 
+def test_the_year_1_is_no_end_of_a_node(stub: Stub) -> None:
+    stub.replies[:] = [(200, JSON, json.dumps({"node": NODE | {"expiry": "0001-01-01T00:00:00Z"}}))]
+    with client_of(stub) as client:
+        assert client.node("7").expires is None
+
+
+def test_a_policy_is_checked_before_it_is_set(stub: Stub) -> None:
+    stub.replies[:] = [(200, JSON, "{}"), (200, JSON, '{"policy":"{}","updatedAt":null}')]
+    with client_of(stub) as client:
+        assert client.set_policy("{}").text == "{}"
+    assert stub.calls() == ["POST /api/v1/policy/check", "PUT /api/v1/policy"]
+    stub.asked.clear()
+    failed: Reply = (400, JSON, '{"code":3,"message":"test(s) failed:\\na -> b:22: expected DENIED, got ALLOWED"}')
+    error = error_of(stub, CHANGES["set policy"], failed)
+    assert (error.code, "expected DENIED" in error.message) == ("headscale.refused", True)
+    assert stub.calls() == ["POST /api/v1/policy/check"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

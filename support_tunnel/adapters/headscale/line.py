@@ -99,7 +99,6 @@ class Line:
 
     def create(self, path: str, body: Mapping[str, Any]) -> Answer:
         """POST once. Raises CoordinatorError `headscale.unsure` when it may have arrived and no answer came."""
-        self.disconnect()  # an idle connection that the server closed meanwhile would make it unsure for nothing
         answer, _ = self._ask("POST", path, body, repeat=False)
         if answer.status in TRANSIENT or (answer.status >= 500 and answer.said() is None):
             raise _unsure() from refusal(answer)
