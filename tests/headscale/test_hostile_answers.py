@@ -154,7 +154,7 @@ def test_a_broken_database_that_shuts_everybody_out_is_told_by_the_health_page(s
         ((200, JSON, '{"version":"v1.2.3\\u001b[2J"}'), "headscale.answer", ""),
         ((200, JSON, '{"version":29}'), "headscale.answer", ""),
         ((200, "text/html", HTML), "headscale.answer", ""),
-        ((404, "text/plain", "404 page not found"), "headscale.version", "from before"),
+        ((404, "text/plain", "404 page not found"), "headscale.version", "too old"),
         ((500, "text/html", HTML), "headscale.unavailable", ""),
     ],
 )

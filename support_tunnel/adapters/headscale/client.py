@@ -233,10 +233,10 @@ class HeadscaleClient:
     def _probed(self) -> str:
         answer = self._line.read("/version", with_key=False)
         if answer.status == 404:
-            # Before 0.27 there was no such page. Its health page shows that it is a Headscale at all.
+            # The page came late in 2025 (headscale pull request 2821). The health page shows that it is a Headscale at all.
             if self._line.read("/health", with_key=False).json().get("status") != "pass":
                 raise garbage()
-            raise _other_version("one from before 0.27")
+            raise _other_version("too old to say its version")
         if answer.status != 200:
             raise refusal(answer)
         said = answer.json().get("version")
