@@ -106,6 +106,7 @@ def test_programs_are_built_once_per_machine_by_what_is_pinned(checkout: Path, m
     assert {path.read_text() for path in tools.values()} == {"built\n"}
     headscale, tailscale = machine.builds()
     assert headscale.startswith(f"{checkout}/tools/headscale build -trimpath -ldflags -s -w -o ")
+    assert " build -trimpath -tags ts_omit_bakedroots,ts_omit_captiveportal -ldflags " in tailscale
     assert "-X tailscale.com/version.longStamp=1.102.3 -X tailscale.com/version.shortStamp=1.102.3" in tailscale
     assert all("-mod=readonly" in line and line.endswith(" 0 local") for line in machine.builds())
 
