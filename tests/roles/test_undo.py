@@ -55,12 +55,16 @@ def apply(bench: Bench, role: str, journal: str) -> Report:
         device_tunnel_server_endpoint="192.0.2.1:51999",
         device_access_host_key=new_keypair()[0],
         device_access_authorized_keys=[new_keypair()[1]],
+        tailscale_node_programs="/opt/tailscale",
+        tailscale_node_server_url="https://192.0.2.1",
+        tailscale_node_authority="a certificate",
+        tailscale_node_key=key,
     )
     plan = compile_roles(ROLES, [role], given | GIVEN, templates=TEMPLATES, undo=journal)
     return plan.report(bench.run(plan.script))
 
 
-@pytest.mark.parametrize("role", [*DEVICE_ROLES, *INSTALLED])
+@pytest.mark.parametrize("role", [*DEVICE_ROLES, "tailscale_node", *INSTALLED])
 def test_undo_of_a_role_leaves_what_was_there(host: Accounts, role: str) -> None:
     bench = host.bench
     before = seen(host)
