@@ -20,7 +20,7 @@ from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.device import DeviceOffer
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
-from support_tunnel.core.st1.payloads import Answer, Path
+from support_tunnel.core.st1.payloads import Answer, WireguardPath
 from support_tunnel.core.st1.signer import KeySigner, Trust
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -59,7 +59,7 @@ class Parties:
 
     def fields(self, **changes: Any) -> dict[str, Any]:
         wanted: dict[str, Any] = {
-            "paths": [Path("192.0.2.7:51820", self.wireguard)],
+            "paths": [WireguardPath("192.0.2.7:51820", self.wireguard)],
             "ssh_keys": [self.session_key],
             "scope": Scope("shell"),
             "ttl": 600,
@@ -88,6 +88,7 @@ class Parties:
             wanted["scope"],
             wanted["ttl"],
             signer.line,
+            version=offer.offer.version,
         )
         return seal_answer(
             self.code.prk.reveal(), self.code.tunnel, m1, offer.offer.kem, mutate(answer), signer, self.entropy

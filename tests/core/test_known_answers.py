@@ -24,7 +24,7 @@ from support_tunnel.core.st1.admin import AdminOffer
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.device import DeviceOffer
 from support_tunnel.core.st1.entropy import Entropy
-from support_tunnel.core.st1.payloads import Path as TunnelPath
+from support_tunnel.core.st1.payloads import WireguardPath
 from support_tunnel.core.st1.signer import KeySigner, Trust
 
 
@@ -64,8 +64,8 @@ def computed(given: dict[str, Any]) -> dict[str, str]:
     )
     admin = offer.answer(
         paths=[
-            TunnelPath("192.0.2.7:51820", given["server_wireguard"]),
-            TunnelPath("[2001:db8::7]:51820", given["server_wireguard"]),
+            WireguardPath("192.0.2.7:51820", given["server_wireguard"]),
+            WireguardPath("[2001:db8::7]:51820", given["server_wireguard"]),
         ],
         ssh_keys=[given["session_key"]],
         scope=Scope("view"),

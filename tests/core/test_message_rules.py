@@ -12,7 +12,7 @@ from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1 import canonical, fields
 from support_tunnel.core.st1.admin import AdminOffer
 from support_tunnel.core.st1.entropy import SYSTEM
-from support_tunnel.core.st1.payloads import Path
+from support_tunnel.core.st1.payloads import WireguardPath
 from support_tunnel.core.st1.seal import OFFER, Header, seal
 from support_tunnel.core.states import DeviceState
 
@@ -63,7 +63,9 @@ RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDZ"
 def test_17_endpoints(parties: Any, endpoint: str) -> None:
     device = parties.offer()
     with pytest.raises(MessageError) as caught:
-        parties.opened(device, parties.hostile_answer(device.message, paths=[Path(endpoint, parties.wireguard)]))
+        parties.opened(
+            device, parties.hostile_answer(device.message, paths=[WireguardPath(endpoint, parties.wireguard)])
+        )
     assert code_of(caught) == "msg.value"
     assert "paths.endpoint" in caught.value.message
 
@@ -116,7 +118,7 @@ def test_19_names_of_people(parties: Any, name: str) -> None:
 def test_wireguard_keys_that_are_none(parties: Any, key: str) -> None:
     device = parties.offer()
     with pytest.raises(MessageError) as caught:
-        parties.opened(device, parties.hostile_answer(device.message, paths=[Path("192.0.2.7:1", key)]))
+        parties.opened(device, parties.hostile_answer(device.message, paths=[WireguardPath("192.0.2.7:1", key)]))
     assert (code_of(caught), "paths.wireguard" in caught.value.message) == ("msg.value", True)
 
 
@@ -146,7 +148,7 @@ def content(parties: Any) -> dict[str, Any]:
         (lambda t: t + b" " * 2304, "msg.json"),
         (lambda t: b"", "msg.json"),
         (lambda t: t.replace(b'"v":1', b'"v":true'), "msg.value"),
-        (lambda t: t.replace(b'"v":1', b'"v":2'), "msg.version"),
+        (lambda t: t.replace(b'"v":1', b'"v":3'), "msg.version"),
         (lambda t: t.replace(b'"v":1', b'"v":0'), "msg.value"),
         (lambda t: t.replace(b'"v":1', b'"v":1000'), "msg.value"),
         (lambda t: t.replace(b'"v":1', b'"v":"1"'), "msg.value"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,16 +17,22 @@ from support_tunnel.core.st1.seal import OFFER, Header, seal
 from support_tunnel.core.states import AdminState, DeviceState
 
 
+def next_release(patch: pytest.MonkeyPatch) -> None:
+    """From here on our own code is that of a release which speaks version 3 and nothing before it."""
+    patch.setattr(payloads, "PLAIN", 3)
+    patch.setattr(payloads, "NEWEST", 3)
+
+
 class NewerAnswer(Answer):
     """As a release of the next version might say it: a key more."""
 
     def unsigned_json(self) -> dict[str, object]:
-        return {**Answer.unsigned_json(self), "v": 2, "motto": "newer"}
+        return {**Answer.unsigned_json(self), "v": 3, "motto": "newer"}
 
 
 def newer_offer(parties: Any) -> bytes:
     """Its keys are others, too: that must not hide what the trouble is."""
-    content = {**parties.offer().offer.to_json(), "v": 2, "motto": "newer"}
+    content = {**parties.offer().offer.to_json(), "v": 3, "motto": "newer"}
     del content["max_ttl"]
     return seal(parties.code.prk.reveal(), Header(OFFER, parties.code.tunnel), canonical.dumps(content), SYSTEM)
 
@@ -39,13 +46,13 @@ def test_a_newer_device_and_this_tool(parties: Any) -> None:
         AdminOffer.open(parties.code, newer_offer(parties))
     assert caught.value.code == "msg.version"
     said, then = refusal(caught)
-    assert said == "the device speaks version 2 of the protocol, this tool version 1"
+    assert said == "the device speaks version 3 of the protocol, this tool version 2"
     assert then.startswith("Upgrade support-tunnel on this machine")
 
 
 def test_an_older_device_and_a_newer_tool(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     m1 = parties.offer().message
-    monkeypatch.setattr(payloads, "VERSION", 2)
+    next_release(monkeypatch)
     with pytest.raises(MessageError) as caught:
         AdminOffer.open(parties.code, m1)
     assert caught.value.code == "msg.version"
@@ -59,7 +66,7 @@ def test_a_newer_tool_and_this_device(parties: Any) -> None:
         parties.opened(device, newer)
     assert caught.value.code == "msg.version"
     said, then = refusal(caught)
-    assert said == "the helper's tool speaks version 2 of the protocol, this device version 1"
+    assert said == "the helper's tool speaks version 3 of the protocol, this device version 2"
     assert then.startswith("Upgrade support-tunnel on this device")
     assert device.state is DeviceState.STOPPED
 
@@ -70,7 +77,7 @@ FIELDS = tuple(Answer.__dataclass_fields__)
 def test_an_older_tool_and_a_newer_device(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     device = parties.offer()
     m2 = parties.answer(device.message).message
-    monkeypatch.setattr(payloads, "VERSION", 2)
+    next_release(monkeypatch)
     with pytest.raises(MessageError) as caught:
         parties.opened(device, m2)
     assert (caught.value.code, device.state) == ("msg.version", DeviceState.STOPPED)
@@ -79,12 +86,12 @@ def test_an_older_tool_and_a_newer_device(parties: Any, monkeypatch: pytest.Monk
 
 def test_the_tool_can_answer_the_same_code_after_its_upgrade(parties: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusing used nothing up: the code is still good for its one answer."""
-    with monkeypatch.context() as next_release:
-        next_release.setattr(payloads, "VERSION", 2)
+    with monkeypatch.context() as only_here:
+        next_release(only_here)
         m1 = parties.offer().message
     with pytest.raises(MessageError):
         AdminOffer.open(parties.code, m1)
-    monkeypatch.setattr(payloads, "VERSION", 2)
+    next_release(monkeypatch)
     assert AdminOffer.open(parties.code, m1).state is AdminState.OFFER_READ
 
 
@@ -115,3 +122,31 @@ def test_a_code_of_another_kind_is_for_a_newer_release(kind: int) -> None:
         Code.parse(newer)
     assert caught.value.code == "code.kind"
     assert caught.value.next_step.startswith("Update support-tunnel here")
+
+
+# --- the version of a tunnel is the lowest that can say it -----------------------------------------------------------
+
+
+def test_a_device_that_wants_wireguard_alone_speaks_as_before(parties: Any) -> None:
+    assert parties.offer().offer.to_json()["v"] == 1
+    assert parties.offer(transports=("wireguard", "headscale")).offer.to_json()["v"] == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "transports"),
+    [(1, ["headscale"]), (1, ["wireguard", "headscale"]), (2, ["wireguard"]), (2, ["headscale", "headscale"]), (2, [])],
+)
+def test_a_transport_of_another_version_is_refused(parties: Any, version: int, transports: list[str]) -> None:
+    content = {**parties.offer().offer.to_json(), "v": version, "transports": transports}
+    m1 = seal(parties.code.prk.reveal(), Header(OFFER, parties.code.tunnel), canonical.dumps(content), SYSTEM)
+    with pytest.raises(MessageError) as caught:
+        AdminOffer.open(parties.code, m1)
+    assert (caught.value.code, "transports" in caught.value.message) == ("msg.value", True)
+
+
+@pytest.mark.parametrize(("offered", "version"), [(("wireguard",), 2), (("wireguard", "headscale"), 1)])
+def test_an_answer_is_in_the_version_of_its_offer(parties: Any, offered: tuple[str, ...], version: int) -> None:
+    device = parties.offer(transports=offered)
+    with pytest.raises(MessageError) as caught:
+        parties.opened(device, parties.hostile_answer(device.message, mutate=lambda a: replace(a, version=version)))
+    assert (caught.value.code, device.state) == ("msg.version", DeviceState.STOPPED)

@@ -15,14 +15,15 @@ from tests.flows.world import World
 
 
 def as_newer(monkeypatch: pytest.MonkeyPatch, owner: type, *names: str) -> None:
-    """Let what one side does in these methods be done by a release that speaks version 2; the other side stays as it is."""
+    """Let what one side does in these methods be done by a release that speaks version 3 alone; the other side stays as it is."""
     for name in names:
         before = owner.__dict__[name]
         inner = before.__func__ if isinstance(before, classmethod) else before
 
         def newer(*args: Any, inner: Callable[..., Any] = inner, **given: Any) -> Any:
             with pytest.MonkeyPatch.context() as only_here:
-                only_here.setattr(payloads, "VERSION", 2)
+                for constant in ("PLAIN", "NEWEST"):
+                    only_here.setattr(payloads, constant, 3)
                 return inner(*args, **given)
 
         monkeypatch.setattr(owner, name, classmethod(newer) if isinstance(before, classmethod) else newer)

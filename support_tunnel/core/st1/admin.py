@@ -79,7 +79,7 @@ class AdminOffer:
         """Make M2, once. Raises UsageError `scope.exceeds`, `ttl.exceeds` or `msg.value` before anything is made."""
         if self._prk is None:
             raise WrongState("state", "this offer was answered already; one code is one offer and one answer")
-        answer = Answer(name, tuple(paths), tuple(ssh_keys), scope, ttl, signer.line)
+        answer = Answer(name, tuple(paths), tuple(ssh_keys), scope, ttl, signer.line, version=self.offer.version)
         self._check(answer)
         m2, signed, prk2 = seal_answer(
             self._prk.reveal(), self.tunnel, self._m1, self.offer.kem, answer, signer, self._entropy

@@ -182,6 +182,8 @@ class DeviceOffer:
         self._prk = self._kem = None
 
     def _check_grant(self, answer: Answer) -> None:
+        if answer.version != self.offer.version:
+            raise MessageError("msg.version", "the answer is in another version than the request", next_step=AGAIN)
         if not answer.scope.within(self.offer.scope):
             raise MessageError("scope.exceeds", "the helper wants more than was offered", next_step=AGAIN)
         if answer.ttl > self.offer.max_ttl:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
@@ -11,6 +12,7 @@ from support_tunnel.core.errors import MessageError
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.kem import CLASSICAL, HYBRID, KemPublic, Suite, parse_kem_public
+from support_tunnel.core.st1.paths import TRANSPORTS, HeadscalePath, Path, Transport, WireguardPath, read_path
 
 __all__ = [
     "LONGEST_TTL",
@@ -19,21 +21,24 @@ __all__ = [
     "Confirm",
     "Control",
     "ControlKind",
+    "HeadscalePath",
     "Offer",
     "Path",
     "Ready",
     "Transport",
+    "WireguardPath",
     "to_seconds",
 ]
 
-Transport = Literal["wireguard"]
 ControlKind = Literal["declined", "ping", "stop", "stopped"]
 SHORTEST_TTL: Final = 60
 LONGEST_TTL: Final = 86_400
-VERSION: Final = 1
+PLAIN: Final = 1
+"""The version of tunnels whose only transport is WireGuard: what devices in the field speak."""
+NEWEST: Final = 2
+"""The one that knows Headscale too."""
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SIGNER: Final = re.compile(r"ssh-ed25519(?:-cert-v01@openssh\.com)? [A-Za-z0-9+/]{68,4000}={0,2}")
-_TRANSPORTS: Final = get_args(Transport)
 _ANSWER: Final = frozenset({"name", "paths", "scope", "signature", "signer", "ssh_keys", "ttl", "v"})
 _OFFER: Final = frozenset(
     {
@@ -59,17 +64,23 @@ def to_seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _require_version(value: object, *, sender: str, reader: str, if_newer: str, if_older: str) -> None:
+def _version_of(transports: Iterable[Transport]) -> int:
+    """The lowest that can say it: a device that does not want Headscale goes on working with older tools."""
+    return NEWEST if "headscale" in transports else PLAIN
+
+
+def _read_version(value: object, *, sender: str, reader: str, if_newer: str, if_older: str) -> int:
     """Compare `v` before the keys, which another version may have others of. Raises MessageError `msg.version`."""
     if not isinstance(value, dict) or "v" not in value:
-        return  # the check of the keys names that
+        return PLAIN  # the check of the keys names that
     theirs = fields.integer(value["v"], "v", low=1, high=999)
-    if theirs != VERSION:
+    if not PLAIN <= theirs <= NEWEST:
         raise MessageError(
             "msg.version",
-            f"{sender} speaks version {theirs} of the protocol, {reader} version {VERSION}",
-            next_step=if_newer if theirs > VERSION else if_older,
+            f"{sender} speaks version {theirs} of the protocol, {reader} version {NEWEST}",
+            next_step=if_newer if theirs > NEWEST else if_older,
         )
+    return theirs
 
 
 def _time(value: object, field: str) -> datetime:
@@ -91,6 +102,10 @@ class Offer:
     name: str
     sas_commitment: bytes
 
+    @property
+    def version(self) -> int:
+        return _version_of(self.transports)
+
     def to_json(self) -> dict[str, object]:
         return {
             "kem": self.kem.to_json(),
@@ -102,13 +117,13 @@ class Offer:
             "suite": self.suite,
             "time": to_seconds(self.time),
             "transports": list(self.transports),
-            "v": VERSION,
+            "v": self.version,
             "wireguard": self.wireguard_public,
         }
 
     @classmethod
     def from_json(cls, value: object) -> Offer:
-        _require_version(
+        version = _read_version(
             value,
             sender="the device",
             reader="this tool",
@@ -117,7 +132,11 @@ class Offer:
         )
         found = fields.record(value, "offer", _OFFER)
         suite = cast(Suite, fields.choice(found["suite"], "suite", (HYBRID, CLASSICAL)))
-        transports = fields.items(found["transports"], "transports", low=1, high=len(_TRANSPORTS))
+        known = TRANSPORTS[:version]
+        named = fields.items(found["transports"], "transports", low=1, high=len(known))
+        transports = tuple(cast(Transport, fields.choice(one, "transports", known)) for one in named)
+        if len(set(transports)) != len(transports) or _version_of(transports) != version:
+            raise fields.wrong("transports", f"a list of version {version}, without doubles")
         return cls(
             suite=suite,
             kem=parse_kem_public(found["kem"], suite),
@@ -125,31 +144,10 @@ class Offer:
             ssh_host_key=fields.ssh_public(found["ssh_host_key"], "ssh_host_key"),
             scope=fields.scope(found["scope"], "scope"),
             max_ttl=fields.integer(found["max_ttl"], "max_ttl", low=SHORTEST_TTL, high=LONGEST_TTL),
-            transports=tuple(cast(Transport, fields.choice(t, "transports", _TRANSPORTS)) for t in transports),
+            transports=transports,
             time=_time(found["time"], "time"),
             name=fields.pattern(found["name"], "name", fields.NAME, "a printable name of 1 to 64 characters"),
             sas_commitment=fields.fixed_bytes(found["sas_commitment"], "sas_commitment", low=32, high=32),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """One way from the device to the tunnel server. Another transport would be another class with a block of its own."""
-
-    endpoint: str
-    wireguard_public: str
-    transport: Transport = "wireguard"
-
-    def to_json(self) -> dict[str, object]:
-        return {"endpoint": self.endpoint, "transport": self.transport, "wireguard": self.wireguard_public}
-
-    @classmethod
-    def from_json(cls, value: object) -> Path:
-        found = fields.record(value, "paths", frozenset({"endpoint", "transport", "wireguard"}))
-        return cls(
-            endpoint=fields.endpoint(found["endpoint"], "paths.endpoint"),
-            wireguard_public=fields.wireguard_public(found["wireguard"], "paths.wireguard"),
-            transport=cast(Transport, fields.choice(found["transport"], "paths.transport", _TRANSPORTS)),
         )
 
 
@@ -165,6 +163,8 @@ class Answer:
     signer: str
     """The signer's line: an ssh-ed25519 key, or a certificate for one."""
     signature: bytes = b""
+    version: int = PLAIN
+    """The offer's."""
 
     def unsigned_json(self) -> dict[str, object]:
         """All but the signature: what is signed."""
@@ -175,7 +175,7 @@ class Answer:
             "signer": self.signer,
             "ssh_keys": list(self.ssh_keys),
             "ttl": self.ttl,
-            "v": VERSION,
+            "v": self.version,
         }
 
     def to_json(self) -> dict[str, object]:
@@ -186,7 +186,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, value: object) -> Answer:
-        _require_version(
+        version = _read_version(
             value,
             sender="the helper's tool",
             reader="this device",
@@ -198,12 +198,13 @@ class Answer:
         keys = fields.items(found["ssh_keys"], "ssh_keys", low=1, high=4)
         return cls(
             name=fields.pattern(found["name"], "name", fields.NAME, "a printable name of 1 to 64 characters"),
-            paths=tuple(Path.from_json(path) for path in paths),
+            paths=tuple(read_path(path, TRANSPORTS[:version]) for path in paths),
             ssh_keys=tuple(fields.ssh_public(key, "ssh_keys") for key in keys),
             scope=fields.scope(found["scope"], "scope"),
             ttl=fields.integer(found["ttl"], "ttl", low=SHORTEST_TTL, high=LONGEST_TTL),
             signer=fields.pattern(found["signer"], "signer", _SIGNER, "an ssh-ed25519 key or certificate"),
             signature=fields.fixed_bytes(found["signature"], "signature", low=1, high=1024),
+            version=version,
         )
 
 

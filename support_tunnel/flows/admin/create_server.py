@@ -14,7 +14,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.payloads import Path as TunnelPath
+from support_tunnel.core.st1.payloads import WireguardPath
 from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
@@ -76,7 +76,7 @@ def create_server(
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
                 ports.vault.put(tunnel, SESSION_KEY, Secret(session_private.reveal().encode()))
                 session = offer.answer(
-                    paths=(TunnelPath(launched.endpoint, launched.wireguard_public),),
+                    paths=(WireguardPath(launched.endpoint, launched.wireguard_public),),
                     ssh_keys=(session_public,),
                     scope=offer.offer.scope,
                     ttl=ttl,

@@ -1,0 +1,110 @@
+"""The ways from a device to its tunnel server, as M2 names them: one class a transport, each with a block of its own, read strictly.
+
+Whoever wrote a path may be hostile (2.3): what stands here reaches a configuration file and a program's arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, get_args
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1 import fields
+
+__all__ = ["TRANSPORTS", "HeadscalePath", "Path", "Transport", "WireguardPath", "read_path"]
+
+Transport = Literal["wireguard", "headscale"]
+TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)
+
+_JOIN_KEY: Final = re.compile(r"hskey-auth-[A-Za-z0-9_-]{20,200}")
+"""Headscale's form of a pre-auth key (hscontrol/db/preauth_keys.go), and nothing that a shell or a file could act on."""
+_LONGEST_AUTHORITY: Final = 2048
+_SCHEME: Final = "https://"
+
+
+@dataclass(frozen=True, slots=True)
+class WireguardPath:
+    """WireGuard, straight to the server's UDP port."""
+
+    endpoint: str
+    wireguard_public: str
+    transport: ClassVar[Transport] = "wireguard"
+
+    def to_json(self) -> dict[str, object]:
+        return {"endpoint": self.endpoint, "transport": self.transport, "wireguard": self.wireguard_public}
+
+    @classmethod
+    def from_json(cls, value: object) -> WireguardPath:
+        found = fields.record(value, "paths", frozenset({"endpoint", "transport", "wireguard"}))
+        return cls(
+            endpoint=fields.endpoint(found["endpoint"], "paths.endpoint"),
+            wireguard_public=fields.wireguard_public(found["wireguard"], "paths.wireguard"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeadscalePath:
+    """A Headscale server on the tunnel server: directly where UDP gets through, by its relay over TLS where it does not."""
+
+    control: str
+    """`https://IP:port`, in the form of an endpoint."""
+    authority: bytes
+    """DER of the one certificate that may vouch for it."""
+    join_key: Secret[str]
+    """Lets whoever has it join once; tagged, ephemeral, for minutes."""
+    transport: ClassVar[Transport] = "headscale"
+
+    @property
+    def authority_pem(self) -> str:
+        return x509.load_der_x509_certificate(self.authority).public_bytes(Encoding.PEM).decode()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "authority": fields.encoded(self.authority),
+            "control": self.control,
+            "join_key": self.join_key.reveal(),
+            "transport": self.transport,
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> HeadscalePath:
+        found = fields.record(value, "paths", frozenset({"authority", "control", "join_key", "transport"}))
+        return cls(
+            control=_control(found["control"]),
+            authority=_authority(found["authority"]),
+            join_key=Secret(fields.pattern(found["join_key"], "paths.join_key", _JOIN_KEY, "a Headscale pre-auth key")),
+        )
+
+
+Path = WireguardPath | HeadscalePath
+
+
+def read_path(value: object, transports: tuple[Transport, ...]) -> Path:
+    """Read a path of one of `transports`: those that the message's version knows. Raises MessageError `msg.fields`, `msg.value`."""
+    named = value.get("transport") if isinstance(value, dict) else None
+    transport = fields.choice(named, "paths.transport", transports)
+    return (HeadscalePath if transport == "headscale" else WireguardPath).from_json(value)
+
+
+def _control(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith(_SCHEME):
+        raise fields.wrong("paths.control", "an https:// address")
+    return _SCHEME + fields.endpoint(value.removeprefix(_SCHEME), "paths.control")
+
+
+def _authority(value: object) -> bytes:
+    """One certificate of an authority, exactly. Its dates are judged by whoever connects, whose clock may be another."""
+    data = fields.fixed_bytes(value, "paths.authority", low=1, high=_LONGEST_AUTHORITY)
+    try:
+        certificate = x509.load_der_x509_certificate(data)
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        exact = certificate.public_bytes(Encoding.DER) == data
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise fields.wrong("paths.authority", "the certificate of an authority") from None
+    if not (exact and constraints.ca):
+        raise fields.wrong("paths.authority", "the certificate of an authority")
+    return data
