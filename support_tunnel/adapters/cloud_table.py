@@ -39,7 +39,8 @@ def _local_driver(settings: Mapping[str, Any]) -> Any:
 
     local_cloud.register()
     driver = get_driver("local")
-    return driver(Path(settings["root"])) if "root" in settings else driver()
+    root = [Path(settings["root"])] if "root" in settings else []
+    return driver(*root, ex_seen=settings.get("seen", ()))
 
 
 def _local_arguments(driver: Any, spec: ServerSpec) -> dict[str, Any]:

@@ -52,6 +52,12 @@ class AdminSettings:
     """Where the proxy's password is."""
     webhook: str = ""
     """Told of each request that begins to wait while `fab list --watch` runs."""
+    headscale: str = ""
+    """Path of the program `headscale` in the image of tunnel servers, for the transport of that name (docs/headscale.md)."""
+    headscale_sha256: str = ""
+    """Its digest, in hex."""
+    tailscale: str = ""
+    """Folder of `tailscale` and `tailscaled` in the image of tunnel servers."""
     refuse_code_on_argv: bool = False
     """Refuse a code given as an argument instead of warning."""
 

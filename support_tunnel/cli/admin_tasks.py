@@ -147,12 +147,16 @@ def _connected(tunnel: TunnelId, answered: Answered, *, as_json: bool) -> None:
                 "user": answered.user,
                 "until": answered.until,
                 "server": answered.server_address,
+                "transport": answered.transport,
+                **({"way": answered.way} if answered.way else {}),
                 "answer_to_connected_seconds": round(answered.answer_to_connected, 3),
             }
         )
     else:
         short = tunnel[:8]
         line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
+        if answered.way == "relay":
+            sys.stderr.write("It goes through the tunnel server's relay: UDP does not get through to the device.\n")
         sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")
         sys.stderr.write(f"End it and remove the server: fab stop {short}\n")
 

@@ -48,6 +48,8 @@ def request_and_connect_tunnel(
     qr: bool = False,
     files: bool = False,
     port: Sequence[str] | None = None,
+    transport: str = "wireguard",
+    pq: str = "require",
     allow_classical: bool = False,
     answers_on_stdin: bool = False,
     json: bool = False,
@@ -56,7 +58,9 @@ def request_and_connect_tunnel(
     from support_tunnel.cli.wiring_device import keeper_command
     from support_tunnel.flows.device.request_and_connect import request_and_connect as flow
 
-    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json)
+    asked = Asked(
+        ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json, transport=transport, pq=pq
+    )
     asked.check()
     settings, ports = _ready(answers_on_stdin, json)
     handing = asked.handing()
@@ -87,6 +91,8 @@ def request(
     files: bool = False,
     port: Sequence[str] | None = None,
     approve_in_advance: bool = False,
+    transport: str = "wireguard",
+    pq: str = "require",
     allow_classical: bool = False,
     json: bool = False,
 ) -> None:
@@ -94,7 +100,21 @@ def request(
     from support_tunnel.cli.wiring_device import keeper_command
     from support_tunnel.flows.device.request_and_leave import request_and_leave as flow
 
-    asked = Asked(ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json, approve_in_advance)
+    asked = Asked(
+        ttl,
+        name,
+        wait,
+        code_file,
+        phone,
+        qr,
+        files,
+        port or (),
+        allow_classical,
+        json,
+        approve_in_advance,
+        transport,
+        pq,
+    )
     asked.check()
     settings, ports = _ready(False, json)
     handing = asked.handing()
@@ -203,6 +223,8 @@ def _connected(connected: Connected, *, json: bool) -> None:
                 "scope": str(consent.scope.level),
                 "until": opened.until,
                 "user": opened.user,
+                "transport": opened.transport,
+                "how": opened.how,
             }
         )
         return

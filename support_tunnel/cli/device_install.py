@@ -130,6 +130,7 @@ def _variables(settings: DeviceSettings) -> dict[str, object]:
         "device_settings_proxy": settings.proxy,
         "device_settings_proxy_password_file": settings.proxy_password_file,
         "device_settings_max_sessions": settings.max_sessions,
+        "device_settings_tailscale": settings.tailscale,
         "device_settings_debug": settings.debug,
         "device_settings_org_ca": settings.org_ca,
         "device_settings_org_principal": settings.org_principal,

@@ -30,7 +30,7 @@ _SCRIPTS: dict[str, Moment] = {f"{moment}-script": moment for moment in MOMENTS}
 _TRUST = ("org-ca", "org-principal", "revoked")
 """Whom the device lets ask: of the file alone, because a variable of the caller's could otherwise turn mode B into mode A."""
 _MOST_SESSIONS = 16
-_KEYS = (*_TOLD, "max-sessions", *_TRUST, *_SCRIPTS)
+_KEYS = (*_TOLD, "max-sessions", "tailscale", *_TRUST, *_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DeviceSettings:
 
     `debug`: each line of the audit log is shown on stderr too. `hooks`: the owner's scripts. `proxy`: the HTTP proxy on the way to
     the API, its password in a file that only root reads. `org_ca`, `revoked`: files for `device_trust`; `org_principal`: what
-    a helper's certificate has to name. `max_sessions`: requests and sessions at once.
+    a helper's certificate has to name. `max_sessions`: requests and sessions at once. `tailscale`: the folder of Tailscale's programs.
     """
 
     api: str
@@ -53,6 +53,7 @@ class DeviceSettings:
     org_ca: str = ""
     org_principal: str = ""
     revoked: str = ""
+    tailscale: str = ""
 
     def http_proxy(self) -> HttpProxy | None:
         """Raises UsageError `config.proxy`, `file.*`."""
@@ -105,6 +106,7 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
         org_ca=_file(values["org-ca"], f"{config}: device/org-ca"),
         org_principal=_principal(values["org-principal"], values["org-ca"], f"{config}: device/org-principal"),
         revoked=_file(values["revoked"], f"{config}: device/revoked"),
+        tailscale=_file(values["tailscale"], f"{config}: device/tailscale"),
     )
 
 

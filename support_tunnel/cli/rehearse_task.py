@@ -19,22 +19,28 @@ __all__ = ["rehearse"]
 
 @verb(
     flags={
+        "transport": "wireguard (default), headscale or auto, as the owner asks for it",
+        "pq": "require (default) or prefer, as the owner asks for it",
         "json": "end with one line of JSON: seconds, device_changes, leftovers, steps",
         "junit": "also write the steps to this file, as JUnit XML",
     }
 )
-def rehearse(c: Context, json: bool = False, junit: str = "") -> None:
+def rehearse(
+    c: Context, transport: str = "wireguard", pq: str = "require", json: bool = False, junit: str = ""
+) -> None:
     """Play the whole main job on this machine with real hosts, and prove that both ends are clean afterwards."""
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.progress import Recorder, progress_for
     from support_tunnel.cli.rehearsal.run import rehearse as run
+    from support_tunnel.core.transports import transports
 
+    transports(transport, pq)  # refused before a node is booted
     clock = SystemClock()
     recorder = Recorder(progress_for(sys.stderr, clock=clock), clock=clock)
     started = clock.monotonic()
     failed: SupportTunnelError | None = None
     try:
-        done = run(recorder)
+        done = run(recorder, transport=transport, pq=pq)
         if done.device_changes or done.leftovers:
             failed = _unclean(done)
     except SupportTunnelError as error:
@@ -52,6 +58,8 @@ def rehearse(c: Context, json: bool = False, junit: str = "") -> None:
             {
                 "total_seconds": round(total, 3),
                 "answer_to_connected_seconds": round(done.answer_to_connected_seconds, 3),
+                "transport": done.transport,
+                "way": done.way,
                 "device_changes": done.device_changes,
                 "leftovers": done.leftovers,
                 "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in recorder.steps],

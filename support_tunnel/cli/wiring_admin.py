@@ -7,15 +7,17 @@ import getpass
 import os
 import socket
 import sys
+from collections.abc import Mapping
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin_proxy import http_proxy
 from support_tunnel.cli.admin_settings import INVENTORY, AdminSettings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.signer import certified_signer
+from support_tunnel.cli.tailnet_programs import on_servers, seen_by_local_servers
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.errors import UsageError
-from support_tunnel.core.ports import Certifier, Mailbox, Progress
+from support_tunnel.core.ports import Certifier, Coordinator, Mailbox, Progress
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.admin.ports import AcceptedRisks, AdminPorts
@@ -77,10 +79,21 @@ def admin_ports(
 
         certifier = wrapped("certifier", CommandCertifier(settings.session_certificate, vault))
 
+    def coordinator_for(url: str, key: Secret[str], authority: str) -> Coordinator:
+        from support_tunnel.adapters.headscale.client import HeadscaleClient
+        from support_tunnel.adapters.headscale.line import Trust
+
+        client = HeadscaleClient(
+            url, key=key, clock=clock, trust=Trust(authority=authority), proxy=http_proxy(settings)
+        )
+        return wrapped("coordinator", client)
+
     return AdminPorts(
         clock=clock,
         mailbox_for=mailbox_for,
-        clouds={name: wrapped("cloud", LibcloudCloud(name, of, clock)) for name, of in settings.clouds.items()},
+        clouds={
+            name: wrapped("cloud", LibcloudCloud(name, _told(name, of), clock)) for name, of in settings.clouds.items()
+        },
         cloud=_known(settings),
         connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
         door=wrapped("door", SshDoor(vault, allow_classical=allow_classical_ssh)),
@@ -92,7 +105,13 @@ def admin_ports(
         owner=f"{getpass.getuser()}@{socket.gethostname()}",
         accepted=accepted or AcceptedRisks(),
         certifier=certifier,
+        coordinator_for=coordinator_for,
+        programs=functools.cache(lambda: on_servers(settings)),
     )
+
+
+def _told(cloud: str, settings: Mapping[str, str]) -> Mapping[str, object]:
+    return {**settings, "seen": seen_by_local_servers()} if cloud == "local" else settings
 
 
 def _known(settings: AdminSettings) -> str:

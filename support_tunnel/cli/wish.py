@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from support_tunnel.cli.output import shows_pictures, stdout_is_journal
 from support_tunnel.cli.ready import check_times
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.transports import transports
 
 if TYPE_CHECKING:
     from support_tunnel.cli.device_settings import DeviceSettings
@@ -28,6 +29,8 @@ WISH_FLAGS: Final = {
     "code-file": "also write the code into this new file (0600)",
     "phone": "a code of 13 words, to be read over the phone",
     "qr": "also show the code as a QR, for a helper's camera",
+    "transport": "how the helper's server and this device reach each other: wireguard (default), headscale, or auto (one after the other)",
+    "pq": "require (default): only what is post-quantum on its own; prefer: also headscale, where only the ssh inside is",
     "allow-classical": "go on although this device has no ML-KEM: what is sent could be read with a later quantum computer",
     "json": "one line of JSON a result, for programs",
 }
@@ -48,9 +51,12 @@ class Asked:
     allow_classical: bool
     json: bool
     approved: bool = False
+    transport: str = "wireguard"
+    pq: str = "require"
 
     def check(self) -> None:
-        """Raises UsageError `usage.range`, `code.journal`, `qr.terminal`."""
+        """Raises UsageError `usage.range`, `usage.transport`, `transport.pq`, `code.journal`, `qr.terminal`."""
+        transports(self.transport, self.pq)
         check_times(ttl=self.ttl, wait=self.wait)
         if stdout_is_journal(os.environ) and not self.code_file:
             raise UsageError(
@@ -77,6 +83,7 @@ class Asked:
             phone=self.phone,
             approved=self.approved,
             allow_classical=self.allow_classical,
+            transports=transports(self.transport, self.pq),
         )
 
     def handing(self) -> Handing:

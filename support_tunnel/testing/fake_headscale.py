@@ -89,6 +89,10 @@ class FakeHeadscale:
         self.nodes[node] = Node(node, free, addresses, known.user, known.tags, True, None, self.clock.now(), number)
         return node
 
+    def text_of(self, key: str) -> Secret[str]:
+        """The whole text of a pre-auth key, which a real server no longer knows."""
+        return self._texts[f"auth-{key}"]
+
     def accepts(self, key: Secret[str]) -> bool:
         now = self.clock.now()
         return any(

@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from support_tunnel.core.errors import HostError
+from support_tunnel.core.addressing import TAILNET, server_address
+from support_tunnel.core.errors import CoordinatorError, HostError
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Cloud, Completed
 from support_tunnel.core.secret import Secret
 from support_tunnel.desired import probes, undo_script
+from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
 from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
 
+TAILSCALE = "/opt/tailscale"
+TAILNET_SERVER = server_address(TAILNET)
 OPENED = {"interface", "table", "account", "session unit", "tunnel unit", "unit files", "folder"}
 CUT = {"interface", "table", "session unit", "tunnel unit"}
 UNDONE = {"account", "unit files", "folder", "undo", *CUT}
@@ -57,6 +61,10 @@ class DeviceModel:
         self.sticks: set[str] = set()
         """What no script can remove."""
         self.kex = "mlkem768x25519-sha256"
+        self.on_join: Callable[[], None] = lambda: None
+        self.blocks_wireguard = False
+        self.way = "direct"
+        """How the node of the session reaches the tunnel server's."""
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         text = script.reveal()
@@ -93,7 +101,8 @@ class DeviceModel:
                 short, things, {"request timer"}, cut=False
             ),
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
-            probes.handshake(names).reveal(): lambda: self._handshake(short, things),
+            probes.handshake(names).reveal(): lambda: "" if self.blocks_wireguard else self._handshake(short, things),
+            probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
@@ -117,6 +126,13 @@ class DeviceModel:
             self.breaks_off = False
             things |= {"account", "folder", "tunnel unit"}
             return reported(text, only=1)
+        # The role joins where it is given a key; its stand-in cannot say, and counts as given one where nothing is up yet.
+        if "/node/key" in text or ("/run/tailscale_node" in text and "interface" not in things):
+            try:
+                self.on_join()
+            except CoordinatorError:
+                things |= {"folder"}
+                return reported(text, only=1)
         things |= OPENED
         return reported(text)
 
@@ -133,6 +149,10 @@ class DeviceModel:
             things.add("keeper")
             self.on_keeper_start(TunnelId(whole[1]))
         return Completed(0, "", "")
+
+    def _way(self, short: str, things: set[str]) -> str:
+        found = self._handshake(short, things)
+        return f"way\t{self.way}\n" if self.way and found.startswith("handshake") else found if "gone" in found else ""
 
     def _handshake(self, short: str, things: set[str]) -> str:
         if "interface" not in things:
@@ -155,6 +175,8 @@ class ServerModel(FakeServerShell):
         self._keys = f"ssh\t{host_key}\nwireguard\t{wireguard}\n"
         self.breaks_off = False
         self.on_script: Callable[[], None] = lambda: None
+        self.on_api_key: Callable[[], str] = lambda: ""
+        self.on_join: Callable[[], None] = lambda: None
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         self.on_script()
@@ -162,6 +184,12 @@ class ServerModel(FakeServerShell):
         text = script.reveal()
         if text == probes.server_keys().reveal():
             return Completed(0, self._keys, "")
+        if text == probes.coordinator_key(API_KEY_SECONDS).reveal():
+            return Completed(0, f"key\t{self.on_api_key()}\n", "")
+        if " ping " in text:
+            return Completed(0, "way\tdirect\n", "")
+        if "tailscale_node" in text:
+            self.on_join()
         assert "st_step" in text, "the server does not know this script"
         return reported(text, only=1 if self.breaks_off else None)
 

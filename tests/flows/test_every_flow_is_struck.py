@@ -73,7 +73,7 @@ def test_every_flow_that_is_given_ports_is_struck_or_says_why_not(
     sys.setprofile(seen)
     try:
         for verb in VERBS.values():
-            world = make_world(library=library)
+            world = make_world(library=library, transports=verb.transports)
             world.owner_agrees()
             verb.prepare(world)
             verb.run(world, FaultWiring())

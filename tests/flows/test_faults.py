@@ -16,11 +16,13 @@ import pytest
 from support_tunnel.core.errors import (
     CloudError,
     ConsentRefused,
+    CoordinatorError,
     HostError,
     SupportTunnelError,
     UsageError,
     WrongState,
 )
+from support_tunnel.core.st1.paths import Transport
 from support_tunnel.flows.device.connect import connect_approved
 from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.device.expire import expire
@@ -37,6 +39,11 @@ MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
     "certifier": (HostError("certificate.refused", "the token was not touched"),),
     "cloud": (CloudError("cloud.unavailable", "500, try again"),),
     "connector": OF_HOSTS,
+    "coordinator": (
+        CoordinatorError("headscale.unavailable", "500, its database is gone"),
+        CoordinatorError("headscale.unsure", "it may have happened"),
+        CoordinatorError("headscale.auth", "401"),
+    ),
     "door": OF_FILES,
     "hooks": (HostError("hook.timeout", "it did not end"), UsageError("hook.mode", "others can change it")),
     "journal": OF_FILES,
@@ -61,6 +68,7 @@ class Verb:
     prepare: Callable[[World], None]
     run: Callable[[World, FaultWiring], Job]
     again: Callable[[World], None]
+    transports: tuple[Transport, ...] = ("wireguard",)
 
 
 def job(world: World, work: Callable[[], object]) -> Job:
@@ -81,6 +89,10 @@ def requested(world: World, wiring: FaultWiring) -> Job:
 
 def left_waiting(world: World) -> None:
     world.request_and_leave(approved=True)
+
+
+def udp_is_blocked(world: World) -> None:
+    world.device.blocks_wireguard, world.device.way = True, "relay"
 
 
 def waiting(world: World) -> None:
@@ -142,6 +154,7 @@ def everybody_cleans_up(world: World) -> None:
         world.turns.run()
 
 
+HEADSCALE: tuple[Transport, ...] = ("headscale",)
 VERBS = {
     "create_server": Verb(lambda world: None, created, everybody_cleans_up),
     "request_and_connect": Verb(lambda world: None, requested, everybody_cleans_up),
@@ -169,6 +182,12 @@ VERBS = {
     "sweep": Verb(half_done, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up),
     "keep": Verb(lambda world: None, kept, everybody_cleans_up),
     "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
+    "create_server, headscale": Verb(lambda world: None, created, everybody_cleans_up, HEADSCALE),
+    "request_and_connect, headscale": Verb(lambda world: None, requested, everybody_cleans_up, HEADSCALE),
+    "request_and_connect, auto": Verb(udp_is_blocked, requested, everybody_cleans_up, ("wireguard", "headscale")),
+    "stop, headscale": Verb(
+        connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up, HEADSCALE
+    ),
 }
 
 KINDS = ("error", "ctrl-c", "killed", "hung")
@@ -212,7 +231,8 @@ def deed(world: World, kind: str, error: BaseException | None) -> Callable[[], N
 def test_undisturbed_it_leaves_nothing_once_both_have_stopped(
     make_world: Callable[..., World], library: Library, name: str, policy: bool
 ) -> None:
-    world, verb = make_world(library=library, policy=policy), VERBS[name]
+    verb = VERBS[name]
+    world = make_world(library=library, policy=policy, transports=verb.transports)
     world.owner_agrees()
     verb.prepare(world)
     assert verb.run(world, FaultWiring()).error is None
@@ -228,7 +248,7 @@ def test_nothing_stays_wherever_it_fails(
     verb, calls = VERBS[name], counted(make_world, library, VERBS[name])
     failed_at, left = set(), []
     for number, side, error in faults(kind, calls):
-        world = make_world(library=library)
+        world = make_world(library=library, transports=verb.transports)
         world.owner_agrees()
         verb.prepare(world)
         wiring = FaultWiring(Fault(number, side, deed(world, kind, error), lasting=kind == "killed"))
@@ -248,7 +268,7 @@ def test_nothing_stays_wherever_it_fails(
 
 
 def counted(make_world: Callable[..., World], library: Library, verb: Verb) -> list[str]:
-    world, wiring = make_world(library=library), FaultWiring()
+    world, wiring = make_world(library=library, transports=verb.transports), FaultWiring()
     world.owner_agrees()
     verb.prepare(world)
     verb.run(world, wiring)
@@ -274,4 +294,10 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "sweep": {"cloud", "ledger", "mailbox", "vault"},
         "keep": {"journal", "mailbox", "vault"},
         "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
+        "create_server, headscale": {
+            *("certifier", "cloud", "connector", "coordinator", "door", "ledger", "mailbox", "server", "vault")
+        },
+        "request_and_connect, headscale": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
+        "request_and_connect, auto": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
+        "stop, headscale": {"cloud", "connector", "coordinator", "ledger", "mailbox", "server", "vault"},
     }

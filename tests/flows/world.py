@@ -18,9 +18,11 @@ from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Server, ServerSpec
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.paths import Transport
 from support_tunnel.core.st1.signer import KeySigner, Signer, Trust
+from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
 from support_tunnel.flows.admin.create_server import Answered, create_server
-from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
 from support_tunnel.flows.device.clean_up import clean_up
@@ -38,13 +40,14 @@ from support_tunnel.flows.library import Library
 from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import START, ManualClock
 from support_tunnel.testing.fake_cloud import FakeCloud
+from support_tunnel.testing.fake_headscale import FakeHeadscale
 from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
 from support_tunnel.testing.hooks import FakeHooks
 from support_tunnel.testing.hosts import FakeDoor
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
-from tests.flows.hosts import CloudConnector, DeviceModel, ServerModel
+from tests.flows.hosts import TAILSCALE, CloudConnector, DeviceModel, ServerModel
 from tests.flows.turns import Job, TurnClock, TurnMailbox, TurnPrompt, Turns
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -75,7 +78,13 @@ class World:
     """`library` is the real one, or stand-ins that compile faster."""
 
     def __init__(
-        self, folder: Path, *, library: Library | None = None, policy: bool = False, trust: Trust | None = None
+        self,
+        folder: Path,
+        *,
+        library: Library | None = None,
+        policy: bool = False,
+        trust: Trust | None = None,
+        transports: tuple[Transport, ...] = ("wireguard",),
     ) -> None:
         self.manual = ManualClock()
         self.turns = Turns(self.manual)
@@ -88,6 +97,13 @@ class World:
         self.device.on_keeper_end = self._keeper_ends
         self.device.on_request_timer = self._request_timer
         self.server = ServerModel(keys()["host"], keys()["wireguard"])
+        self.headscale = FakeHeadscale(self.clock)
+        """The one on the tunnel server; a new one for each server would be truer, but a test has one."""
+        self.server.on_api_key = lambda: self.headscale.mint_api_key(API_KEY_SECONDS).text.reveal()
+        self.server.on_join = lambda: self._joins("--h-")
+        self.device.on_join = lambda: self._joins("--d-")
+        self.programs: Programs | None = Programs("/opt/headscale", "ab" * 32, TAILSCALE)
+        self.wish = replace(WISH, transports=transports)
         self.door = FakeDoor()
         self.ledger = DiskLedger(folder / "ledger")
         self.admin_vault = TmpfsVault(folder / "admin-vault")
@@ -127,6 +143,7 @@ class World:
             trust=lambda: self.trust,
             policy=lambda: self.policy,
             max_sessions=self.max_sessions,
+            tailscale=TAILSCALE,
         )
 
     def admin_ports(self, wiring: FaultWiring | None = None, *, name: str = "admin", **changes: Any) -> AdminPorts:
@@ -145,6 +162,8 @@ class World:
             "signer": lambda: self.signer,
             "owner": "ann@laptop",
             "certifier": wrap("certifier", self.certifier),
+            "coordinator_for": lambda url, key, authority: wrap("coordinator", self.headscale.face(key)),
+            "programs": lambda: self.programs,
         }
         return AdminPorts(**{**given, **changes})
 
@@ -154,7 +173,7 @@ class World:
 
     def request(self, wiring: FaultWiring | None = None) -> Connected:
         """`inv request-and-connect-tunnel`."""
-        return request_and_connect(self.device_ports(wiring), WISH, keeper=KEEPER, hand_over=self._hand_over)
+        return request_and_connect(self.device_ports(wiring), self.wish, keeper=KEEPER, hand_over=self._hand_over)
 
     def request_and_leave(self, wiring: FaultWiring | None = None, *, approved: bool = False) -> TunnelId:
         """`inv request`, with `approved` by an owner who approves in advance."""
@@ -162,7 +181,7 @@ class World:
             self.owner_says("approve")
         return request_and_leave(
             self.device_ports(wiring),
-            replace(WISH, approved=approved),
+            replace(self.wish, approved=approved),
             keeper=KEEPER,
             hand_over=self._hand_over,
         )
@@ -227,8 +246,7 @@ class World:
             self.owner_agrees()
         device, admin = self.turns.start(self.request), self.turns.start(self.answer)
         self.turns.run(device, admin)
-        assert device.error is None, device.error
-        assert admin.error is None, admin.error
+        assert (device.error, admin.error) == (None, None), (device.error, admin.error)
         return device, admin
 
     def events(self) -> list[str]:
@@ -266,6 +284,11 @@ class World:
         return self.cloud.create(ServerSpec(name=name, user_data="", expires=self.clock.now(), tags=tags))
 
     # --- what the fakes call ---
+
+    def _joins(self, kind: str) -> None:
+        """A node joins by the key of its kind that was made last. Raises CoordinatorError as it is told."""
+        number = [number for number, key in self.headscale.keys.items() if any(kind in tag for tag in key.tags)][-1]
+        self.headscale.join(self.headscale.text_of(number), f"node{kind}")
 
     def _hand_over(self, code: Code, record: Record) -> None:
         self.code = code

@@ -25,7 +25,9 @@ from support_tunnel.core import ssh_key
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import bech32m
+from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.paths import HeadscalePath
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.capture import Capture, capturing
 from tests.onebox.crew import HOST_STATE, Connected, Crew
@@ -84,26 +86,62 @@ class Played:
     first: Session
     second: Session
     processes: Processes
+    headscale: Session
+    """By the second transport; its packets are in `headscale_capture`."""
+    relayed: Session
+    """The same, with nothing but TCP between the device and everybody else."""
+    headscale_capture: Capture
 
 
 def play(people: Crew, folder: Path) -> Played:
-    with capturing(people.on.bridge, folder) as capture, watching() as processes:
-        tree, host = people.tree(), people.device(HOST_STATE)
-        first = _session(replace(people, umask="000"), processes)
-        second = _session(replace(people, umask="077"), processes)
+    tree, host = people.tree(), people.device(HOST_STATE)
+    more = folder / "headscale"
+    more.mkdir()
+    with watching() as processes:
+        with capturing(people.on.bridge, folder) as capture:
+            first = _session(replace(people, umask="000"), processes)
+            second = _session(replace(people, umask="077"), processes)
+            canary = send_in_clear(people)
+            # Also the proof that tcpdump has written all that came before.
+            wait_for(
+                lambda: True if capture.holds(canary) else None,
+                what="the canary on the wire",
+                seconds=60,
+                clock=SystemClock(),
+            )
+        with capturing(people.on.bridge, more) as headscale_capture:
+            headscale = _session(replace(people, umask="000"), processes, *HEADSCALE)
+            people.device(NO_UDP)
+            relayed = _session(replace(people, umask="077"), processes, *HEADSCALE)
+            people.device("nft delete table inet no_udp")
         after = people.tree(), people.device(HOST_STATE)
-        for session in (first, second):
+        for session in (first, second, headscale, relayed):
             session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
-        canary = send_in_clear(people)
-        # Also the proof that tcpdump has written all that came before.
-        wait_for(
-            lambda: True if capture.holds(canary) else None,
-            what="the canary on the wire",
-            seconds=60,
-            clock=SystemClock(),
-        )
     address = people.on.device.address
-    return Played(capture, canary, address, (tree, after[0]), (host, after[1]), first, second, processes)
+    return Played(
+        capture,
+        canary,
+        address,
+        (tree, after[0]),
+        (host, after[1]),
+        first,
+        second,
+        processes,
+        headscale,
+        relayed,
+        headscale_capture,
+    )
+
+
+HEADSCALE = ("--transport", "headscale", "--pq", "prefer")
+NO_UDP = r"""
+nft -f - <<'END'
+table inet no_udp {
+	chain input { type filter hook input priority -200; policy accept; iifname != "lo" meta l4proto udp drop; }
+	chain output { type filter hook output priority -200; policy accept; oifname != "lo" meta l4proto udp drop; }
+}
+END
+"""
 
 
 def _careless(people: Crew, live: Connected, processes: Processes, began: float) -> list[str]:
@@ -121,9 +159,9 @@ def _careless(people: Crew, live: Connected, processes: Processes, began: float)
     return sorted({line.partition(": text, ")[0] for line in found})
 
 
-def _session(people: Crew, processes: Processes) -> Session:
+def _session(people: Crew, processes: Processes, *asked: str) -> Session:
     began = time.time()
-    live = people.connect("--ttl", "5")
+    live = people.connect("--ttl", "5", *asked)
     marker = secrets.token_hex(16)
     half, other = marker[:16], marker[16:]
     # Put together by the shell on the device, so the command and its output are two things to look for.
@@ -132,7 +170,7 @@ def _session(people: Crew, processes: Processes) -> Session:
         live=live,
         ran=ran,
         marker=marker,
-        peers={"device": _peer(people.device(WG)), "server": _peer(people.server(live.tunnel, WG))},
+        peers={} if asked else {"device": _peer(people.device(WG)), "server": _peer(people.server(live.tunnel, WG))},
         kex={hop: _kex(people.ssh(live.tunnel, hop, "true", "-v").stderr) for hop in (SERVER, DEVICE)},
         pinned=dict(
             line.split(" ", 1) for line in people.vault_file(live.tunnel, "ssh-known-hosts").read_text().splitlines()
@@ -144,7 +182,7 @@ def _session(people: Crew, processes: Processes) -> Session:
             ).strip(),
         },
         listening=people.server(live.tunnel, "ss -tulpnH").splitlines(),
-        secrets=_secrets(people, live, f"{half} {other}", marker),
+        secrets=_secrets(people, live, f"{half} {other}", marker) | (_join_key if asked else _wireguard)(people, live),
         lying_about={},
         careless_at=[],
         loose=_loose(people),
@@ -188,17 +226,27 @@ def _kex(verbose: str) -> str:
     return next(line.rpartition(" ")[2] for line in verbose.splitlines() if "kex: algorithm:" in line)
 
 
+def _wireguard(people: Crew, live: Connected) -> dict[str, bytes]:
+    texts = {
+        "device's WireGuard key": people.device("wg show all private-key | cut -f2"),
+        "server's WireGuard key": people.server(live.tunnel, "wg show all private-key | cut -f2"),
+        "preshared key": people.device("wg show all preshared-keys | cut -f3"),
+    }
+    return {name: base64.b64decode(text.strip()) for name, text in texts.items()}
+
+
+def _join_key(people: Crew, live: Connected) -> dict[str, bytes]:
+    session = AdminSession.load(Secret(people.vault_file(live.tunnel, "state").read_bytes()))
+    (path,) = session.answer.paths
+    assert isinstance(path, HeadscalePath)
+    return {"join key": path.join_key.reveal().encode()}
+
+
 def _secrets(people: Crew, live: Connected, arguments: str, output: str) -> dict[str, bytes]:
     """Everything that nobody on the wire may read, by what it is."""
     code, short, tunnel = live.code, live.names.short, live.tunnel
     settings = people.on.settings
     device_token = json.loads(people.device(f"cat /run/support_tunnel/vault/{tunnel}/tunnel"))["device_token"]
-    psk = people.device("wg show all preshared-keys | cut -f3").strip()
-    wireguard = {
-        "device's WireGuard key": people.device("wg show all private-key | cut -f2").strip(),
-        "server's WireGuard key": people.server(tunnel, "wg show all private-key | cut -f2").strip(),
-        "preshared key": psk,
-    }
     user_data = yaml.safe_load(people.server(tunnel, "cat /var/lib/cloud/instance/user-data.txt"))
     keys = {
         "session's key": json.loads(people.device(f"cat /run/support_tunnel/vault/{tunnel}/channel"))["key"],
@@ -227,8 +275,6 @@ def _secrets(people: Crew, live: Connected, arguments: str, output: str) -> dict
     }
     assert len(set(keys.values())) == 1  # prk2, from which both ends derive everything else
     found["prk2"] = base64.b64decode(keys["session's key"])
-    for name, text in wireguard.items():
-        found[name] = base64.b64decode(text)
     for name, text in ssh.items():
         found[name] = ssh_key.load_private(Secret(text)).private_bytes_raw()
         found[f"{name}, a line of its file"] = text.splitlines()[3].encode()

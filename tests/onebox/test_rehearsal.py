@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from support_tunnel.adapters import processes
+from support_tunnel.cli import paths
 from tests.pipelines import checkout, jobs, run_job
 
 pytestmark = pytest.mark.onebox
@@ -42,3 +45,16 @@ def test_a_rehearsal_ends_with_one_line_of_json_and_nothing_left(tmp_path: Path)
 @pytest.mark.parametrize("text", ["st1qqqqqqqq", "ST1QPZRY9X8", "-----BEGIN OPENSSH PRIVATE KEY-----", "A" * 43 + "="])
 def test_a_secret_would_be_found(text: str) -> None:
     assert any(secret.search(f"x {text} y") for secret in (CODE, KEY))
+
+
+def test_it_does_the_same_by_headscale(tmp_path: Path) -> None:
+    fab = Path(sys.executable).with_name("fab")
+    words = [str(fab), "rehearse", "--transport", "headscale", "--pq", "prefer", "--json"]
+    ended = processes.run(["env", "-C", paths.REPOSITORY, f"HOME={tmp_path}", *words], timeout=200, accept=None)
+    assert ended.status == 0, ended.stderr
+    (line,) = ended.stdout.splitlines()
+    result = json.loads(line)
+    assert (result["transport"], result["way"]) == ("headscale", "direct")
+    assert (result["device_changes"], result["leftovers"]) == ([], [])
+    for secret in (CODE, KEY):
+        assert not secret.search(ended.stdout + ended.stderr)

@@ -22,7 +22,11 @@ LEFT_ON_PURPOSE = {
 POST_QUANTUM = re.compile(r"(mlkem768x25519-sha256|sntrup761x25519-sha512(@openssh\.com)?)")
 
 
-@pytest.fixture(params=["first", "second"])
+ALL = ("first", "second", "headscale", "relayed")
+BY_WIREGUARD, BY_HEADSCALE = ALL[:2], ALL[2:]
+
+
+@pytest.fixture(params=ALL)
 def session(played: Played, request: pytest.FixtureRequest) -> Session:
     found: Session = getattr(played, request.param)
     return found
@@ -41,6 +45,7 @@ def test_both_tools_tell_the_same(session: Session) -> None:
     assert admin["tunnel_id"] == session.live.tunnel
 
 
+@pytest.mark.parametrize("session", BY_WIREGUARD, indirect=True)
 def test_both_ends_hold_the_same_preshared_key_and_have_met(session: Session) -> None:
     (device_psk, device_age), (server_psk, server_age) = session.peers["device"], session.peers["server"]
     assert device_psk == server_psk
@@ -50,8 +55,23 @@ def test_both_ends_hold_the_same_preshared_key_and_have_met(session: Session) ->
 
 def test_each_session_has_its_own_keys(played: Played) -> None:
     assert played.first.peers["device"][0] != played.second.peers["device"][0]
-    assert played.first.pinned[SERVER] != played.second.pinned[SERVER]
-    assert played.first.pinned[DEVICE] != played.second.pinned[DEVICE]
+    for hop in (SERVER, DEVICE):
+        assert len({getattr(played, name).pinned[hop] for name in ALL}) == len(ALL)
+    assert played.headscale.secrets["join key"] != played.relayed.secrets["join key"]
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "words"),
+    [
+        ("first", None, "by WireGuard"),
+        ("headscale", "direct", "through a Headscale server, directly by UDP"),
+        ("relayed", "relay", "through a Headscale server, by its relay: UDP does not get through"),
+    ],
+)
+def test_both_sides_say_which_way_it_goes(played: Played, name: str, way: str | None, words: str) -> None:
+    live = getattr(played, name).live
+    assert (live.admin.get("way"), live.owner["how"]) == (way, words)
+    assert live.admin["transport"] == live.owner["transport"] == ("headscale" if way else "wireguard")
 
 
 @pytest.mark.parametrize("hop", [SERVER, DEVICE])
@@ -64,6 +84,21 @@ def test_the_admin_knows_each_host_by_the_key_it_really_has(session: Session) ->
     assert set(session.pinned) == {SERVER, DEVICE}
 
 
+@pytest.mark.parametrize("session", BY_HEADSCALE, indirect=True)
+def test_beside_them_headscale_and_its_node_listen_where_it_is_one(session: Session) -> None:
+    listening = {
+        (words[0], words[4].rpartition(":")[2], words[6].split('"')[1])
+        for words in (line.split() for line in session.listening)
+        if len(words) > 6 and not words[4].startswith(("127.", "[::1]"))
+    }
+    ours = {(kind, port, program) for kind, port, program in listening if program not in ("sshd", "wireguard-go")}
+    fixed = {("tcp", "443", "headscale"), ("udp", "3478", "headscale"), ("udp", "41641", "tailscaled")}
+    # tailscaled answers its peers' own questions inside the network, where nobody but the device is.
+    assert fixed <= ours
+    assert {program for _, _, program in ours - fixed} <= {"tailscaled"}
+
+
+@pytest.mark.parametrize("session", BY_WIREGUARD, indirect=True)
 def test_only_sshd_and_wireguard_listen_on_the_server(session: Session) -> None:
     tcp = [line.split() for line in session.listening if line.startswith("tcp")]
     udp = [line.split() for line in session.listening if line.startswith("udp")]
@@ -78,7 +113,8 @@ def test_the_device_has_the_files_that_it_had(played: Played) -> None:
     assert changes(*played.tree, ignoring=LEFT_ON_PURPOSE) == []
     seen = changes(*played.tree, ignoring=())
     assert {
-        f"added var/log/support_tunnel/{one.live.names.short}.jsonl" for one in (played.first, played.second)
+        f"added var/log/support_tunnel/{one.live.names.short}.jsonl"
+        for one in (played.first, played.second, played.headscale, played.relayed)
     } <= set(seen)
     assert "added var/lib/support_tunnel/admins.json" in seen
 
@@ -118,4 +154,4 @@ def test_an_edited_log_no_longer_holds(session: Session) -> None:
 
 
 def test_the_device_counts_how_often_it_has_met_the_admin(played: Played) -> None:
-    assert (played.first.times_met, played.second.times_met) == (1, 2)
+    assert [getattr(played, name).times_met for name in ALL] == [1, 2, 3, 4]

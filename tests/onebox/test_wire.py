@@ -33,6 +33,20 @@ def test_no_secret_of_either_session_is_on_the_wire(played: Played, haystacks: l
     assert readable(haystacks, played.first) + readable(haystacks, played.second) == []
 
 
+@pytest.mark.parametrize("name", ["headscale", "relayed"])
+def test_no_secret_is_on_the_wire_of_the_second_transport(played: Played, name: str) -> None:
+    session = getattr(played, name)
+    assert len(session.secrets) == len(set(session.secrets.values())) == 24
+    assert readable(played.headscale_capture.haystacks(), session) == []
+
+
+def test_the_second_transport_speaks_no_plain_http_and_with_nobody_else(played: Played) -> None:
+    streams = [stream for stream in played.headscale_capture.streams() if stream.data]
+    assert any(stream.target[1] == 443 and stream.data.startswith(b"\x16\x03") for stream in streams)
+    for stream in streams:
+        assert stream.data.startswith((b"\x16\x03", b"SSH-2.0")), stream.data[:40]
+
+
 def test_what_is_looked_for_is_what_there_is(played: Played) -> None:
     """An empty or wrong secret would be absent from every capture."""
     for session in (played.first, played.second):

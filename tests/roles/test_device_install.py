@@ -33,6 +33,7 @@ GIVEN = {
     "device_settings_revoked": "/etc/support_tunnel/revoked",
     "device_settings_revoked_keys": [fingerprint(new_keypair()[1])],
     "device_settings_max_sessions": 5,
+    "device_settings_tailscale": "/opt/tailscale",
     "device_settings_debug": True,
     "device_settings_scripts": [{"moment": "pre-up", "command": "/opt/up '{id}' --x"}],
     "device_boot_command": systemd_words(["/usr/bin/touch", "/root/cleaned"]),

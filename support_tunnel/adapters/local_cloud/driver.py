@@ -42,10 +42,12 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
     website = "https://libcloud.apache.org/"
     features: ClassVar[dict[str, list[str]]] = {"create_node": ["ssh_key"]}
 
-    def __init__(self, key: str | Path = DEFAULT_ROOT) -> None:
+    def __init__(self, key: str | Path = DEFAULT_ROOT, *, ex_seen: Iterable[Path] = ()) -> None:
         # The base class's own __init__ would open an HTTP connection.
         self.key = str(key)
         self.secret = self.region = self.connection = None
+        self.seen = tuple(ex_seen)
+        """Folders of this machine that every node sees, as with `ex_bind_ro`."""
         self.nodes = Nodes(CloudLayout(Path(key)), SystemClock())
 
     def list_locations(self) -> list[NodeLocation]:
@@ -88,7 +90,7 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
                 host_key=ex_host_key,
                 tags=ex_tags or {},
                 expires=ex_expires,
-                bind_ro=tuple(ex_bind_ro),
+                bind_ro=(*self.seen, *ex_bind_ro),
             )
         )
         return self._to_node(NodeView(NodeState.BOOTING, record))

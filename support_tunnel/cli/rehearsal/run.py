@@ -26,23 +26,26 @@ NOT_A_CHANGE = ("var/log/support_tunnel", "var/lib/support_tunnel", "var/log/jou
 @dataclass(slots=True)
 class Rehearsed:
     answer_to_connected_seconds: float = 0.0
+    transport: str = ""
+    way: str = ""
+    """Along Headscale: direct or relay."""
     device_changes: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
 
-def rehearse(progress: Progress) -> Rehearsed:
+def rehearse(progress: Progress, *, transport: str = "wireguard", pq: str = "require") -> Rehearsed:
     """Needs root and the local cloud. Raises what the verbs raise; everything it made is gone afterwards either way."""
     from support_tunnel.adapters.local_cloud import leaks
 
     done = Rehearsed()
     with stage(progress) as on:
-        _play(on, progress, done)
+        _play(on, progress, done, ("--transport", transport, "--pq", pq))
         progress.step("Removing the device")
     done.leftovers += leaks.find(on.cloud_root)
     return done
 
 
-def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
+def _play(on: Stage, progress: Progress, done: Rehearsed, asked: tuple[str, ...]) -> None:
     from support_tunnel.adapters import processes
     from support_tunnel.adapters.local_cloud.snapshot import changes
     from support_tunnel.cli.wiring_admin import admin_ports
@@ -53,7 +56,7 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
     before = _seen(on)
     ports = admin_ports(on.settings, progress=progress)
     progress.step("Owner: inv request-and-connect-tunnel")
-    ask = invoke_on_device("request-and-connect-tunnel", "--json", "--ttl", "5")
+    ask = invoke_on_device("request-and-connect-tunnel", "--json", "--ttl", "5", *asked)
     with processes.streaming([*on.device.ssh, ask]) as owner:
         code = Code.parse(_event(owner, "requested")["preshared_key"])
         try:
@@ -66,6 +69,7 @@ def _play(on: Stage, progress: Progress, done: Rehearsed) -> None:
                 progress.note(f"device: {said}")
             raise
         done.answer_to_connected_seconds = answered.answer_to_connected
+        done.transport, done.way = answered.transport, answered.way
         _event(owner, "connected")
         owner.end(timeout=30)
     progress.step("Admin: fab command ID 'id -un; hostname'")

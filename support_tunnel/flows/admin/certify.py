@@ -32,7 +32,11 @@ def certify(ports: AdminPorts, session: AdminSession, reached: Reached) -> None:
         identity=named.reveal().decode(),
         after=session.confirmed - EARLIER,
         before=session.confirmed + timedelta(seconds=session.answer.ttl),
-        source=str(addressing.server_address(reached.network)),
+        source=",".join(
+            # The device's own choice of a path is not known yet.
+            str(addressing.server_address(addressing.network_along(transport, reached.network)))
+            for transport in dict.fromkeys(path.transport for path in session.answer.paths)
+        ),
         forwards=bool(session.answer.scope.ports),
     )
     line = session_certificate(ports.certifier.certify(session.tunnel, wish), wish)

@@ -14,7 +14,8 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.payloads import WireguardPath
+from support_tunnel.core.st1.payloads import Path, WireguardPath
+from support_tunnel.flows.admin.coordinate import coordinate, require_programs
 from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
@@ -55,6 +56,8 @@ def create_server(
     mailbox = ports.mailbox_for(code.claim)
     ports.progress.step("Reading the request")
     offer = _read_offer(ports, code, mailbox)
+    if offer.offer.transports == ("headscale",):
+        require_programs(ports)  # before anything is made
     ttl = min(offer.offer.max_ttl, max_ttl or offer.offer.max_ttl)
     now = ports.clock.now()
     entry = LedgerEntry(
@@ -73,10 +76,11 @@ def create_server(
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
             launched = launch(ports, code, entry)
             try:
+                launched, paths = _paths(ports, entry, launched, offer)
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
                 ports.vault.put(tunnel, SESSION_KEY, Secret(session_private.reveal().encode()))
                 session = offer.answer(
-                    paths=(WireguardPath(launched.endpoint, launched.wireguard_public),),
+                    paths=paths,
                     ssh_keys=(session_public,),
                     scope=offer.offer.scope,
                     ttl=ttl,
@@ -89,6 +93,19 @@ def create_server(
         except BaseException:
             tear_down(ports, tunnel)
             raise
+
+
+def _paths(
+    ports: AdminPorts, entry: LedgerEntry, launched: Launched, offer: AdminOffer
+) -> tuple[Launched, tuple[Path, ...]]:
+    """The ways that the owner offered, WireGuard first: it has the preshared key, and needs no third program."""
+    paths: list[Path] = []
+    if "wireguard" in offer.offer.transports:
+        paths.append(WireguardPath(launched.endpoint, launched.wireguard_public))
+    if "headscale" in offer.offer.transports and (ports.programs() is not None or not paths):
+        launched, path = coordinate(ports, entry, launched)
+        paths.append(path)
+    return launched, tuple(paths)
 
 
 def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:

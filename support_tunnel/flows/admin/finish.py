@@ -15,7 +15,9 @@ from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell
 from support_tunnel.core.st1.admin import AdminSession
+from support_tunnel.core.st1.paths import Transport
 from support_tunnel.flows.admin.certify import certify
+from support_tunnel.flows.admin.coordinate import way_to_device
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import Reached, load_channel
@@ -39,6 +41,9 @@ class Answered:
     until: datetime
     server_address: str
     answer_to_connected: float
+    transport: Transport = "wireguard"
+    way: str = ""
+    """Along Headscale: `direct` or `relay`."""
 
 
 def finish(
@@ -54,21 +59,9 @@ def finish(
 
     Raises ConsentRefused when the owner says no, HostError, WrongState, MessageError.
     """
-    tunnel = entry.tunnel
-    ports.progress.step("Handing the tunnel's key to the server")
-    # Before the answer is out: a device whose first handshake finds no key waits five seconds for the next
-    # (docs/decisions/0002). The key is worth nothing until a device confirms this very answer.
-    ports.library.converge(
-        shell,
-        ("tunnel_server",),
-        server_variables(entry, reached)
-        | {
-            "tunnel_server_peer_public_key": session.offer.wireguard_public,
-            "tunnel_server_peer_psk": session.psk_base64,
-        },
-        host="the tunnel server",
-        timeout=60,
-    )
+    tunnel, paths = entry.tunnel, session.answer.paths
+    if any(path.transport == "wireguard" for path in paths):
+        _give_peer(ports, entry, session, reached, shell)
     ports.progress.step("Answering")
     mailbox.post(tunnel, "answer", session.message)
     posted = ports.clock.monotonic()
@@ -85,13 +78,15 @@ def finish(
     latest = min(entry.expires, ports.clock.now() + READY_PATIENCE)
     ready = session.read_ready(_await(ports, entry, mailbox, "ready", latest).data)
     took = ports.clock.monotonic() - posted
+    transport = paths[ready.path].transport
+    network = addressing.network_along(transport, reached.network)
     ports.door.prepare(
         tunnel,
         Hops(
             server_address=entry.server_address,
             server_user=LOGIN_USER,
             server_host_key=reached.host_key,
-            device_address=str(addressing.device_address(reached.network)),
+            device_address=str(addressing.device_address(network)),
             device_port=addressing.SESSION_PORT,
             device_user=ready.user,
             device_host_key=session.offer.ssh_host_key,
@@ -99,7 +94,28 @@ def finish(
     )
     until = min(ready.until, entry.expires)
     ports.ledger.write(replace(entry, stage="connected", expires=until))
-    return Answered(session.offer.name, digits, ready.user, until, entry.server_address, took)
+    way = way_to_device(ports, entry, shell) if transport == "headscale" else ""
+    return Answered(session.offer.name, digits, ready.user, until, entry.server_address, took, transport, way)
+
+
+def _give_peer(
+    ports: AdminPorts, entry: LedgerEntry, session: AdminSession, reached: Reached, shell: ServerShell
+) -> None:
+    """Before the answer is out: a device whose first handshake finds no key waits five seconds for the next
+    (docs/decisions/0002). The key is worth nothing until a device confirms this very answer.
+    """
+    ports.progress.step("Handing the tunnel's key to the server")
+    ports.library.converge(
+        shell,
+        ("tunnel_server",),
+        server_variables(entry, reached)
+        | {
+            "tunnel_server_peer_public_key": session.offer.wireguard_public,
+            "tunnel_server_peer_psk": session.psk_base64,
+        },
+        host="the tunnel server",
+        timeout=60,
+    )
 
 
 def _left(tunnel: TunnelId, latest: datetime) -> str:

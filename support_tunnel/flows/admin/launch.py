@@ -18,11 +18,13 @@ from support_tunnel.desired.user_data import render_user_data
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 
-__all__ = ["LOGIN_USER", "Launched", "launch", "server_variables"]
+__all__ = ["LOGIN_USER", "MARGIN", "TAILSCALE_PORT", "Launched", "launch", "server_variables"]
 
 LOGIN_USER = "tunnel-admin"
 SSH_PATIENCE = 180.0
 """Seconds a cloud may take from accepting a server to its sshd answering."""
+TAILSCALE_PORT = 41_641
+"""UDP port of the server's own node, open to the device wherever that is; Tailscale's usual one."""
 MARGIN = timedelta(minutes=10)
 """How long a server may outlive its tunnel before it ends itself."""
 
@@ -105,6 +107,10 @@ def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
         "tunnel_server_expires": int(expires.timestamp()),
         # For the timer that no wrong clock can stretch.
         "tunnel_server_lifetime_seconds": int((expires - entry.created).total_seconds()),
+        "tunnel_server_headscale_device_address": str(addressing.device_address(addressing.TAILNET))
+        if reached.authority
+        else "",
+        "tunnel_server_tailscale_port": TAILSCALE_PORT,
     }
 
 

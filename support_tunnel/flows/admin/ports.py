@@ -5,15 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from support_tunnel.core.ports import Certifier, Clock, Cloud, Connector, Door, Ledger, Mailbox, Progress, Vault
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.ports import (
+    Certifier,
+    Clock,
+    Cloud,
+    Connector,
+    Coordinator,
+    Door,
+    Ledger,
+    Mailbox,
+    Progress,
+    Vault,
+)
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.library import Library
 
-__all__ = ["AcceptedRisks", "AdminPorts", "MailboxFor"]
+__all__ = ["AcceptedRisks", "AdminPorts", "CoordinatorFor", "MailboxFor", "Programs"]
 
 MailboxFor = Callable[[Secret[bytes] | None], Mailbox]
 """A mailbox for this admin's token and, where one tunnel's content is wanted, the claim derived from its code."""
+
+
+CoordinatorFor = Callable[[str, Secret[str], str], Coordinator]
+"""A client of the Headscale server at this URL, with this API key, trusting this authority (PEM) alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Where a tunnel server has what the transport headscale needs: paths on the server."""
+
+    headscale: str
+    sha256: str
+    """Of that program, in hex."""
+    tailscale: str
+    """Folder of `tailscale` and `tailscaled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +51,10 @@ class AcceptedRisks:
     """A device without ML-KEM: what is sent could be read later with a quantum computer by whoever has the code."""
     skew: bool = False
     """A device whose clock is more than a day off."""
+
+
+def _no_coordinator(url: str, key: Secret[str], authority: str) -> Coordinator:
+    raise UsageError("headscale.server-programs", "no Headscale is set up here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +78,6 @@ class AdminPorts:
     accepted: AcceptedRisks = AcceptedRisks()
     certifier: Certifier | None = None
     """Where an organisation's devices are helped; None: session keys are let in as they are."""
+    coordinator_for: CoordinatorFor = _no_coordinator
+    programs: Callable[[], Programs | None] = lambda: None
+    """None: this admin answers no request whose only way is Headscale."""

@@ -49,10 +49,17 @@ class Reached:
     wireguard_port: int
     network: IPv6Network
     """The tunnel's own /64, which follows from the code: the code itself is kept nowhere."""
+    authority: str = ""
+    """PEM of what vouches for the server's Headscale; empty where it has none."""
 
 
 def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
-    fields = {"host_key": reached.host_key, "wireguard_port": reached.wireguard_port, "network": str(reached.network)}
+    fields = {
+        "host_key": reached.host_key,
+        "wireguard_port": reached.wireguard_port,
+        "network": str(reached.network),
+        "authority": reached.authority,
+    }
     vault.put(tunnel, _REACHED, Secret(json.dumps(fields).encode()))
 
 
@@ -61,7 +68,9 @@ def load_reached(vault: Vault, tunnel: TunnelId) -> Reached | None:
     if stored is None:
         return None
     fields = json.loads(stored.reveal())
-    return Reached(fields["host_key"], fields["wireguard_port"], IPv6Network(fields["network"]))
+    return Reached(
+        fields["host_key"], fields["wireguard_port"], IPv6Network(fields["network"]), fields.get("authority", "")
+    )
 
 
 def save_channel(vault: Vault, tunnel: TunnelId, channel: Channel) -> None:

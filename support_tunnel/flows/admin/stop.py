@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from support_tunnel.core.errors import CloudError, HostError, MessageError, SupportTunnelError, WrongState
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Mailbox
+from support_tunnel.core.ports import LedgerEntry, Mailbox
+from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
+from support_tunnel.flows.admin.coordinate import dissolve
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import CLAIM, load_channel, save_channel
+from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, load_channel, load_reached, save_channel
 from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["stop", "tear_down"]
@@ -35,6 +37,9 @@ def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
             # A device that was not heard to be open has nothing to say; it sees the stop, or the closed mailbox.
             wait = FAREWELL if entry is not None and entry.stage == "connected" else 0.0
             _tell(ports, tunnel, ports.mailbox_for(claim), wait)
+    with ending.step():
+        if entry is not None:
+            _close_network(ports, entry)
     with ending.step():
         if entry is not None:
             _destroy(ports, tunnel, entry.cloud)
@@ -80,6 +85,17 @@ def _is_stopped(channel: Channel, data: bytes) -> bool:
         return channel.receive(data).kind == "stopped"
     except MessageError:
         return False
+
+
+def _close_network(ports: AdminPorts, entry: LedgerEntry) -> None:
+    """Where the server is a Headscale: nothing of it is needed for the end, so trouble here is told and no more."""
+    reached, login = load_reached(ports.vault, entry.tunnel), ports.vault.get(entry.tunnel, LOGIN_KEY)
+    if reached is None or login is None or not reached.authority:
+        return
+    try:
+        dissolve(ports, entry, reached, Secret(login.reveal().decode()))
+    except SupportTunnelError as trouble:
+        ports.progress.note(f"The tunnel's network ends with its server: {trouble.message}.")
 
 
 def _destroy(ports: AdminPorts, tunnel: TunnelId, cloud_name: str) -> None:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from support_tunnel.core import addressing
 from support_tunnel.core.consent import Consent
 from support_tunnel.core.errors import ConsentRefused, HostError, WrongState
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.st1.device_session import DeviceSession
+from support_tunnel.core.st1.paths import Transport
 from support_tunnel.core.st1.signer import Trust
 from support_tunnel.core.waiting import wait_for
-from support_tunnel.desired import probes
+from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.flows.device.end_session import was_stopped
 from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_record
 from support_tunnel.flows.device.request import Requested
 from support_tunnel.flows.device.run_hook import run_up
+from support_tunnel.flows.device.way_in import WayIn, way_in
 
 __all__ = ["Opened", "open_session", "require_watched"]
+
+
+WAY_PATIENCE = 15.0
+"""Seconds for a way that is not the last: a handshake takes one, its repetition five."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     until: datetime
     user: str
+    transport: Transport
+    how: str
+    """In words: by which way, and along Headscale whether directly or by its relay."""
 
 
 def open_session(
@@ -38,7 +49,7 @@ def open_session(
     keeper: tuple[str, ...],
     kex: tuple[str, ...],
 ) -> Opened:
-    """Apply the device roles under an undo journal, start the keeper, wait for the handshake, and tell the admin.
+    """Apply the device roles under an undo journal, start the keeper, wait until both ends have met, and tell the admin.
 
     `keeper` is the argument list that watches and ends this session; `kex` are the post-quantum key exchanges of this
     device's sshd. Raises HostError when a step, or a script of the owner, fails, ConsentRefused `consent.stopped` when
@@ -47,6 +58,7 @@ def open_session(
     tunnel, names = requested.tunnel, Names(requested.tunnel)
     _refuse_if_stopped(ports, tunnel, "before you said yes")
     require_free_names(ports, tunnel)
+    ways = [way_in(ports, requested, session, number) for number in range(len(session.answer.paths))]
     record = replace(
         requested.record,
         stage="opening",
@@ -56,49 +68,81 @@ def open_session(
         admin_fingerprint=consent.fingerprint,
         scope=consent.scope,
         ttl=session.answer.ttl,
-        network=str(requested.offer.network),
+        network=str(ways[0].network),
     )
     save_record(ports.vault, tunnel, record)
     run_up(ports, tunnel, "pre-up", record)
     _refuse_if_stopped(ports, tunnel, "before anything was opened")
+    way = ways[0]
+    if len(ways) > 1:
+        way = _tried(ports, tunnel, ways)
+        record = replace(record, network=str(way.network))
+        save_record(ports.vault, tunnel, record)
     ports.library.converge(
         ports.shell,
-        ("device_tunnel", "device_access"),
-        _variables(requested, session, consent, kex) | _who_may_log_in(ports.trust(), session, consent),
+        (way.role, "device_access"),
+        _variables(requested, session, consent, kex, way) | _who_may_log_in(ports.trust(), session, consent),
         host="this device",
-        timeout=60,
+        timeout=90,
         undo=probes.undo_folder(names),
     )
-    # Stopped while that ran, the cut found nothing yet; from here on it finds an interface, and `_handshake` that it is gone.
+    # Stopped while that ran, the cut found nothing yet; from here on it finds an interface, and `got_through` that it is gone.
     _refuse_if_stopped(ports, tunnel, "while it was being opened")
     probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
-    wait_for(
-        lambda: _handshake(ports, names),
-        what="WireGuard handshake with the tunnel server",
+    how = wait_for(
+        lambda: way.got_through(ports, names),
+        what="meeting with the tunnel server",
         seconds=30,
         clock=ports.clock,
     )
+    if len(ways) > 1 or way.path.transport != "wireguard":
+        ports.progress.note(f"Connected {how}.")
     run_up(ports, tunnel, "post-up", record)
     # The tool holds the tunnel, so an ending that the keeper began meanwhile left everything to us.
     require_watched(ports, tunnel)
     head = ports.journal.append(tunnel, "opened", {"user": names.user, "until": int(consent.until.timestamp())})
-    ready = session.ready(consent=consent, user=names.user, until=consent.until, path=0, log_head=head)
+    ready = session.ready(consent=consent, user=names.user, until=consent.until, path=way.number, log_head=head)
     requested.mailbox.post(tunnel, "ready", ready)
     ports.acquaintances.remember(consent.fingerprint, consent.name, ports.clock.now())
     save_record(ports.vault, tunnel, replace(record, stage="active"))
-    return Opened(consent.until, names.user)
+    return Opened(consent.until, names.user, way.path.transport, how)
+
+
+def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn:
+    """The first way that gets through, in the answer's order; each that does not is said, with why, and taken down.
+
+    Nobody is let in by a way alone: the session's sshd comes after it. The last way is not tried here: its failure is the session's.
+    """
+    names = Names(tunnel)
+    for way, after in pairwise(ways):
+        try:
+            ports.library.converge(
+                ports.shell,
+                (way.role,),
+                way.variables | _of_every_way(names, way),
+                host="this device",
+                timeout=60,
+                undo=probes.undo_folder(names),
+            )
+            wait_for(
+                lambda way=way: way.got_through(ports, names),  # type: ignore[misc]  # bound now
+                what="meeting with the tunnel server",
+                seconds=WAY_PATIENCE,
+                clock=ports.clock,
+            )
+            return way.once_up()
+        except HostError as failed:
+            _refuse_if_stopped(ports, tunnel, "while it was being opened")
+            ports.progress.note(f"Not {way.words}: {failed.message}. Now {after.words}.")
+            ports.shell.run_script(probes.cut(names), timeout=20)
+            undone = ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60)
+            undo_report(undone).raise_for_failure("this device")
+    return ways[-1]
 
 
 def _refuse_if_stopped(ports: DevicePorts, tunnel: TunnelId, when: str) -> None:
     if was_stopped(ports, tunnel):
         raise ConsentRefused("consent.stopped", f"this request was stopped {when}", next_step="Ask again.")
-
-
-def _handshake(ports: DevicePorts, names: Names) -> str | None:
-    found = probes.read(ports.shell, probes.handshake(names), timeout=10)
-    if "gone" in found:
-        raise _lost()  # stopped meanwhile: whoever stopped it waits for us to let go
-    return found.get("handshake")
 
 
 def require_watched(ports: DevicePorts, tunnel: TunnelId) -> None:
@@ -112,27 +156,30 @@ def _lost() -> HostError:
     return HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
 
 
-def _variables(
-    requested: Requested, session: DeviceSession, consent: Consent, kex: tuple[str, ...]
-) -> dict[str, object]:
-    names, network = Names(requested.tunnel), requested.offer.network
-    path = session.answer.paths[0]
+def _of_every_way(names: Names, way: WayIn) -> dict[str, object]:
     return {
         "session_short": names.short,
-        "session_server_address": str(addressing.server_address(network)),
-        "session_device_address": str(addressing.device_address(network)),
+        "session_server_address": str(addressing.server_address(way.network)),
+        "session_device_address": str(addressing.device_address(way.network)),
         "session_port": addressing.SESSION_PORT,
-        "device_tunnel_private_key": requested.wireguard_private,
-        "device_tunnel_psk": session.psk_base64,
-        "device_tunnel_server_public_key": path.wireguard_public,
-        "device_tunnel_server_endpoint": path.endpoint,
-        "device_access_host_key": requested.ssh_host_private,
-        "device_access_expiry": consent.until.strftime("%Y%m%d%H%M%SZ"),
-        "device_access_seconds": session.answer.ttl,
-        "device_access_kex": list(kex),
-        "device_access_files": consent.scope.files,
-        "device_access_ports": list(consent.scope.ports),
     }
+
+
+def _variables(
+    requested: Requested, session: DeviceSession, consent: Consent, kex: tuple[str, ...], way: WayIn
+) -> dict[str, object]:
+    return (
+        way.variables
+        | _of_every_way(Names(requested.tunnel), way)
+        | {
+            "device_access_host_key": requested.ssh_host_private,
+            "device_access_expiry": consent.until.strftime("%Y%m%d%H%M%SZ"),
+            "device_access_seconds": session.answer.ttl,
+            "device_access_kex": list(kex),
+            "device_access_files": consent.scope.files,
+            "device_access_ports": list(consent.scope.ports),
+        }
+    )
 
 
 def _who_may_log_in(trust: Trust, session: DeviceSession, consent: Consent) -> dict[str, object]:

@@ -41,3 +41,5 @@ class DevicePorts:
     """Root-owned consent policy, as it is now; None where the owner is always asked."""
     max_sessions: int = 1
     """Requests and sessions that this device may have at once."""
+    tailscale: str = ""
+    """Folder of `tailscale` and `tailscaled` on this device; empty where it has none, and offers no Headscale."""

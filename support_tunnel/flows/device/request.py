@@ -13,6 +13,8 @@ from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.device import DeviceOffer
+from support_tunnel.core.st1.paths import Transport
+from support_tunnel.flows.device.check_device import require_tailscale
 from support_tunnel.flows.device.free_names import require_free_names
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, save_record
@@ -35,6 +37,8 @@ class Wish:
     """Nobody is asked later: the owner has said yes to whoever answers."""
     allow_classical: bool = False
     """Also where this device's cryptography has no ML-KEM; the helper has to accept it too."""
+    transports: tuple[Transport, ...] = ("wireguard",)
+    """The ways that the helper's tool may answer with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,10 @@ class Requested:
 def request(ports: DevicePorts, wish: Wish, code: Code, *, approved_for: tuple[str, ...] | None = None) -> Requested:
     """Offer what `wish` allows under `code`; `approved_for` as in Record.
 
-    Raises what the mailbox raises, HostError `names.taken`.
+    Raises what the mailbox raises, HostError `names.taken`, UsageError `headscale.programs`.
     """
+    if "headscale" in wish.transports:
+        require_tailscale(ports)
     # Before the first line of its log, by which clean-up knows a group of such a name as ours.
     require_free_names(ports, code.tunnel)
     now = ports.clock.now()
@@ -68,6 +74,7 @@ def request(ports: DevicePorts, wish: Wish, code: Code, *, approved_for: tuple[s
         wireguard_public=wireguard_public,
         ssh_host_key=host_public,
         now=now,
+        transports=wish.transports,
         allow_classical=wish.allow_classical,
     )
     record = Record(

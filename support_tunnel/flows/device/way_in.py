@@ -1,0 +1,88 @@
+"""The ways to the tunnel server that an answer names, as roles of this device: which one, with what, and whether it got through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Network
+
+from support_tunnel.core import addressing
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.names import Names
+from support_tunnel.core.st1.device_session import DeviceSession
+from support_tunnel.core.st1.paths import HeadscalePath, Path, WireguardPath
+from support_tunnel.desired import probes
+from support_tunnel.flows.device.check_device import require_tailscale
+from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.request import Requested
+
+__all__ = ["WayIn", "way_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """A path of the answer on this device. `number` is its place in the answer, as READY names it."""
+
+    number: int
+    path: Path
+    network: IPv6Network
+    """Where the two ends have their addresses."""
+    role: str
+    variables: dict[str, object]
+
+    @property
+    def words(self) -> str:
+        return "through a Headscale server" if isinstance(self.path, HeadscalePath) else "by WireGuard"
+
+    def once_up(self) -> WayIn:
+        """For applying its role again where it is up: with its key, a node would join anew, and a key is good for once."""
+        if isinstance(self.path, WireguardPath):
+            return self
+        return replace(self, variables=self.variables | {"tailscale_node_key": ""})
+
+    def got_through(self, ports: DevicePorts, names: Names) -> str | None:
+        """Say how, once both ends have met; None while they have not. Raises HostError `session.lost` when it is gone."""
+        if isinstance(self.path, WireguardPath):
+            found = probes.read(ports.shell, probes.handshake(names), timeout=10)
+        else:
+            peer = addressing.server_address(self.network)
+            found = probes.read(ports.shell, probes.tailnet_way(names, ports.tailscale, peer), timeout=20)
+        if "gone" in found:
+            # Stopped meanwhile: whoever stopped it waits for us to let go.
+            raise HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
+        if "handshake" in found:
+            return self.words
+        return WAYS[found["way"]] if found.get("way") in WAYS else None
+
+
+WAYS = {
+    "direct": "through a Headscale server, directly by UDP",
+    "relay": "through a Headscale server, by its relay: UDP does not get through",
+}
+
+
+def way_in(ports: DevicePorts, requested: Requested, session: DeviceSession, number: int) -> WayIn:
+    """Raises UsageError `headscale.programs` where this device lacks Tailscale's programs."""
+    path = session.answer.paths[number]
+    network = addressing.network_along(path.transport, requested.offer.network)
+    if isinstance(path, WireguardPath):
+        variables: dict[str, object] = {
+            "device_tunnel_private_key": requested.wireguard_private,
+            "device_tunnel_psk": session.psk_base64,
+            "device_tunnel_server_public_key": path.wireguard_public,
+            "device_tunnel_server_endpoint": path.endpoint,
+        }
+        return WayIn(number, path, network, "device_tunnel", variables)
+    require_tailscale(ports)
+    return WayIn(
+        number,
+        path,
+        network,
+        "tailscale_node",
+        {
+            "tailscale_node_programs": ports.tailscale,
+            "tailscale_node_server_url": path.control,
+            "tailscale_node_authority": path.authority_pem,
+            "tailscale_node_key": path.join_key,
+            "tailscale_node_ports": [addressing.SESSION_PORT],
+        },
+    )
