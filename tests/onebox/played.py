@@ -86,51 +86,39 @@ class Played:
     first: Session
     second: Session
     processes: Processes
-    headscale: Session
-    """By the second transport; its packets are in `headscale_capture`."""
-    relayed: Session
-    """The same, with nothing but TCP between the device and everybody else."""
-    headscale_capture: Capture
 
 
 def play(people: Crew, folder: Path) -> Played:
-    tree, host = people.tree(), people.device(HOST_STATE)
-    more = folder / "headscale"
-    more.mkdir()
-    with watching() as processes:
-        with capturing(people.on.bridge, folder) as capture:
-            first = _session(replace(people, umask="000"), processes)
-            second = _session(replace(people, umask="077"), processes)
-            canary = send_in_clear(people)
-            # Also the proof that tcpdump has written all that came before.
-            wait_for(
-                lambda: True if capture.holds(canary) else None,
-                what="the canary on the wire",
-                seconds=60,
-                clock=SystemClock(),
-            )
-        with capturing(people.on.bridge, more) as headscale_capture:
-            headscale = _session(replace(people, umask="000"), processes, *HEADSCALE)
-            people.device(NO_UDP)
-            relayed = _session(replace(people, umask="077"), processes, *HEADSCALE)
-            people.device("nft delete table inet no_udp")
+    with capturing(people.on.bridge, folder) as capture, watching() as processes:
+        tree, host = people.tree(), people.device(HOST_STATE)
+        first = _session(replace(people, umask="000"), processes)
+        second = _session(replace(people, umask="077"), processes)
         after = people.tree(), people.device(HOST_STATE)
-        for session in (first, second, headscale, relayed):
+        for session in (first, second):
             session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
+        canary = send_in_clear(people)
+        # Also the proof that tcpdump has written all that came before.
+        wait_for(
+            lambda: True if capture.holds(canary) else None,
+            what="the canary on the wire",
+            seconds=60,
+            clock=SystemClock(),
+        )
     address = people.on.device.address
-    return Played(
-        capture,
-        canary,
-        address,
-        (tree, after[0]),
-        (host, after[1]),
-        first,
-        second,
-        processes,
-        headscale,
-        relayed,
-        headscale_capture,
-    )
+    return Played(capture, canary, address, (tree, after[0]), (host, after[1]), first, second, processes)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedByHeadscale:
+    """One session, and another that is only connected: there the device has nothing but TCP."""
+
+    capture: Capture
+    tree: tuple[Snapshot, Snapshot]
+    host: tuple[str, str]
+    session: Session
+    relayed: Connected
+    relayed_ran: Completed
+    relayed_left: list[str]
 
 
 HEADSCALE = ("--transport", "headscale", "--pq", "prefer")
@@ -142,6 +130,22 @@ table inet no_udp {
 }
 END
 """
+
+
+def play_by_headscale(people: Crew, folder: Path) -> PlayedByHeadscale:
+    with capturing(people.on.bridge, folder) as capture, watching() as processes:
+        tree, host = people.tree(), people.device(HOST_STATE)
+        session = _session(replace(people, umask="077"), processes, *HEADSCALE)
+        session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
+        people.device(NO_UDP)
+        relayed = people.connect("--ttl", "5", *HEADSCALE)
+        ran = people.fab("command", relayed.tunnel[:8], "id -un; hostname")
+        assert people.fab("stop", relayed.tunnel[:8]).status == 0
+        people.closed()
+        people.device("nft delete table inet no_udp")
+        after = people.tree(), people.device(HOST_STATE)
+        left = people.left(relayed.tunnel)
+    return PlayedByHeadscale(capture, (tree, after[0]), (host, after[1]), session, relayed, ran, left)
 
 
 def _careless(people: Crew, live: Connected, processes: Processes, began: float) -> list[str]:

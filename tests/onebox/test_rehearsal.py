@@ -47,7 +47,7 @@ def test_a_secret_would_be_found(text: str) -> None:
     assert any(secret.search(f"x {text} y") for secret in (CODE, KEY))
 
 
-def test_it_does_the_same_by_headscale(tmp_path: Path) -> None:
+def test_it_does_the_same_by_headscale(headscale_tools: None, tmp_path: Path) -> None:
     fab = Path(sys.executable).with_name("fab")
     words = [str(fab), "rehearse", "--transport", "headscale", "--pq", "prefer", "--json"]
     ended = processes.run(["env", "-C", paths.REPOSITORY, f"HOME={tmp_path}", *words], timeout=200, accept=None)

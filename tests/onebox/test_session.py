@@ -9,7 +9,7 @@ import pytest
 
 from support_tunnel.adapters.local_cloud.snapshot import changes
 from support_tunnel.core import audit
-from tests.onebox.played import DEVICE, SERVER, Played, Session
+from tests.onebox.played import DEVICE, SERVER, Played, PlayedByHeadscale, Session
 
 pytestmark = pytest.mark.onebox
 
@@ -22,13 +22,24 @@ LEFT_ON_PURPOSE = {
 POST_QUANTUM = re.compile(r"(mlkem768x25519-sha256|sntrup761x25519-sha512(@openssh\.com)?)")
 
 
-ALL = ("first", "second", "headscale", "relayed")
-BY_WIREGUARD, BY_HEADSCALE = ALL[:2], ALL[2:]
+BY_WIREGUARD, BY_HEADSCALE = ("first", "second"), ("by headscale",)
 
 
-@pytest.fixture(params=ALL)
-def session(played: Played, request: pytest.FixtureRequest) -> Session:
-    found: Session = getattr(played, request.param)
+@pytest.fixture(params=(*BY_WIREGUARD, *BY_HEADSCALE))
+def session(request: pytest.FixtureRequest) -> Session:
+    if request.param in BY_HEADSCALE:
+        by_headscale: PlayedByHeadscale = request.getfixturevalue("by_headscale")
+        return by_headscale.session
+    found: Session = getattr(request.getfixturevalue("played"), request.param)
+    return found
+
+
+@pytest.fixture(params=["wireguard", "headscale"])
+def whole(request: pytest.FixtureRequest) -> Played | PlayedByHeadscale:
+    """What a device was like before and after all sessions of a transport."""
+    found: Played | PlayedByHeadscale = request.getfixturevalue(
+        "played" if request.param == "wireguard" else "by_headscale"
+    )
     return found
 
 
@@ -55,23 +66,27 @@ def test_both_ends_hold_the_same_preshared_key_and_have_met(session: Session) ->
 
 def test_each_session_has_its_own_keys(played: Played) -> None:
     assert played.first.peers["device"][0] != played.second.peers["device"][0]
-    for hop in (SERVER, DEVICE):
-        assert len({getattr(played, name).pinned[hop] for name in ALL}) == len(ALL)
-    assert played.headscale.secrets["join key"] != played.relayed.secrets["join key"]
+    assert played.first.pinned[SERVER] != played.second.pinned[SERVER]
+    assert played.first.pinned[DEVICE] != played.second.pinned[DEVICE]
 
 
-@pytest.mark.parametrize(
-    ("name", "way", "words"),
-    [
-        ("first", None, "by WireGuard"),
-        ("headscale", "direct", "through a Headscale server, directly by UDP"),
-        ("relayed", "relay", "through a Headscale server, by its relay: UDP does not get through"),
-    ],
-)
-def test_both_sides_say_which_way_it_goes(played: Played, name: str, way: str | None, words: str) -> None:
-    live = getattr(played, name).live
-    assert (live.admin.get("way"), live.owner["how"]) == (way, words)
-    assert live.admin["transport"] == live.owner["transport"] == ("headscale" if way else "wireguard")
+def test_each_side_says_which_way_it_goes(played: Played, by_headscale: PlayedByHeadscale) -> None:
+    lives = (played.first.live, by_headscale.session.live, by_headscale.relayed)
+    assert [(live.admin["transport"], live.admin.get("way")) for live in lives] == [
+        ("wireguard", None),
+        ("headscale", "direct"),
+        ("headscale", "relay"),
+    ]
+    assert [live.owner["how"] for live in lives] == [
+        "by WireGuard",
+        "through a Headscale server, directly by UDP",
+        "through a Headscale server, by its relay: UDP does not get through",
+    ]
+
+
+def test_without_udp_the_session_works_and_ends_all_the_same(by_headscale: PlayedByHeadscale) -> None:
+    assert by_headscale.relayed_ran.stdout.splitlines() == [by_headscale.relayed.names.user, "device"]
+    assert by_headscale.relayed_left == []
 
 
 @pytest.mark.parametrize("hop", [SERVER, DEVICE])
@@ -109,18 +124,18 @@ def test_only_sshd_and_wireguard_listen_on_the_server(session: Session) -> None:
     assert all(len(words) == 6 or '"wireguard-go"' in words[6] for words in udp)  # 6: the kernel's own WireGuard
 
 
-def test_the_device_has_the_files_that_it_had(played: Played) -> None:
-    assert changes(*played.tree, ignoring=LEFT_ON_PURPOSE) == []
-    seen = changes(*played.tree, ignoring=())
-    assert {
-        f"added var/log/support_tunnel/{one.live.names.short}.jsonl"
-        for one in (played.first, played.second, played.headscale, played.relayed)
-    } <= set(seen)
+def test_the_device_has_the_files_that_it_had(whole: Played | PlayedByHeadscale) -> None:
+    assert changes(*whole.tree, ignoring=LEFT_ON_PURPOSE) == []
+    seen = changes(*whole.tree, ignoring=())
+    lives = (whole.first.live, whole.second.live) if isinstance(whole, Played) else (whole.session.live, whole.relayed)
+    assert {f"added var/log/support_tunnel/{live.names.short}.jsonl" for live in lives} <= set(seen)
     assert "added var/lib/support_tunnel/admins.json" in seen
 
 
-def test_the_device_has_the_users_links_tables_units_and_processes_that_it_had(played: Played) -> None:
-    before, after = played.host
+def test_the_device_has_the_users_links_tables_units_and_processes_that_it_had(
+    whole: Played | PlayedByHeadscale,
+) -> None:
+    before, after = whole.host
     assert after.splitlines() == before.splitlines()
     for heading in ("users", "links", "routes", "tables", "units", "processes", "folders"):
         assert heading in before.splitlines()
@@ -154,4 +169,4 @@ def test_an_edited_log_no_longer_holds(session: Session) -> None:
 
 
 def test_the_device_counts_how_often_it_has_met_the_admin(played: Played) -> None:
-    assert [getattr(played, name).times_met for name in ALL] == [1, 2, 3, 4]
+    assert (played.first.times_met, played.second.times_met) == (1, 2)
