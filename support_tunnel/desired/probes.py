@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from ipaddress import IPv6Address
 
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import DEVICE_LOG_FOLDER, Names
@@ -17,7 +16,6 @@ from support_tunnel.core.secret import Secret
 
 __all__ = [
     "capabilities",
-    "coordinator_key",
     "cut",
     "end_request_after",
     "forget_request_timer",
@@ -30,7 +28,6 @@ __all__ = [
     "start_keeper",
     "stop_keeper",
     "sweep_names",
-    "tailnet_way",
     "taken",
     "traces",
     "undo_folder",
@@ -108,36 +105,6 @@ wg show {names.interface} latest-handshakes | while read -r _ when; do
     [ "$when" -gt 0 ] && printf 'handshake\t%s\n' "$when"
 done
 exit 0
-"""
-    )
-
-
-def tailnet_way(names: Names, programs: str, peer: IPv6Address) -> Secret[str]:
-    """Key `way`: `direct` or `relay`, how this host's node reaches `peer`; absent while it does not; `gone` without a node.
-
-    `tailscale ping` asks the other end's tailscaled, so the policy has no say; it stops at the first direct answer.
-    """
-    tailscale = shlex.join([f"{programs}/tailscale", f"--socket={_RUN}/{names.short}/node/socket"])
-    return Secret(
-        rf"""ip link show {names.interface} >/dev/null 2>&1 || printf 'gone\tyes\n'
-said=$({tailscale} ping -c 3 --timeout 3s {peer} 2>/dev/null)
-case $said in
-*' via DERP('*) way=relay ;;
-*pong*) way=direct ;;
-*) exit 0 ;;
-esac
-# Of several answers the last counts: the first one often comes by the relay, until the two ends have found each other.
-case ${{said##*pong}} in *' via DERP('*) ;; *) way=direct ;; esac
-printf 'way\t%s\n' "$way"
-"""
-    )
-
-
-def coordinator_key(seconds: int) -> Secret[str]:
-    """Key `key`: a new API key to the Headscale server on this host, for so many seconds. The answer is a secret."""
-    return Secret(
-        rf"""key=$(/usr/local/bin/headscale apikeys create --expiration {seconds}s -o json) || exit 1
-printf 'key\t%s\n' "$(printf %s "$key" | tr -d '"')"
 """
     )
 

@@ -14,7 +14,7 @@ from support_tunnel.core.errors import CoordinatorError, HostError
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Cloud, Completed
 from support_tunnel.core.secret import Secret
-from support_tunnel.desired import probes, undo_script
+from support_tunnel.desired import probes, tailnet_probes, undo_script
 from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
 from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
 
@@ -102,7 +102,7 @@ class DeviceModel:
             ),
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
             probes.handshake(names).reveal(): lambda: "" if self.blocks_wireguard else self._handshake(short, things),
-            probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
+            tailnet_probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
@@ -184,7 +184,7 @@ class ServerModel(FakeServerShell):
         text = script.reveal()
         if text == probes.server_keys().reveal():
             return Completed(0, self._keys, "")
-        if text == probes.coordinator_key(API_KEY_SECONDS).reveal():
+        if text == tailnet_probes.coordinator_key(API_KEY_SECONDS).reveal():
             return Completed(0, f"key\t{self.on_api_key()}\n", "")
         if " ping " in text:
             return Completed(0, "way\tdirect\n", "")

@@ -3,6 +3,8 @@ Or hang at it, for longer than anything here lasts, and then go on or fail.
 
 The calls are counted in an undisturbed run; a call at which nobody failed makes the test fail. "For good" is what `kill -9`
 looks like from outside: nothing that the verb does about it has an effect. tests/onebox/test_killed.py does it with real ones.
+
+Over 300 lines: the verbs and what becomes of them are read together.
 """
 
 from __future__ import annotations

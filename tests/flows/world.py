@@ -1,4 +1,7 @@
-"""One device, one admin, an API and a cloud between them, all fakes: what the tests of flows play on."""
+"""One device, one admin, an API and a cloud between them, all fakes: what the tests of flows play on.
+
+Over 300 lines: every part of it knows the others.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.cli import paths
 from support_tunnel.core.errors import HostError
 from tests.onebox.crew import Crew, crew
-from tests.onebox.played import Played, PlayedByHeadscale, play, play_by_headscale
+from tests.onebox.played import Played, play
+from tests.onebox.played_by_headscale import PlayedByHeadscale, play_by_headscale
 
 
 @pytest.fixture(scope="session")

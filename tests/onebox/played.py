@@ -12,6 +12,7 @@ import secrets
 import shlex
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,9 +26,7 @@ from support_tunnel.core import ssh_key
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import bech32m
-from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.paths import HeadscalePath
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.capture import Capture, capturing
 from tests.onebox.crew import HOST_STATE, Connected, Crew
@@ -42,6 +41,9 @@ from tests.onebox.searching import (
     search,
     watching,
 )
+
+OfTransport = Callable[[Crew, Connected], dict[str, bytes]]
+"""Reads the secrets that only sessions of one transport have."""
 
 SERVER, DEVICE = "support-tunnel-server", "support-tunnel-device"
 
@@ -91,8 +93,8 @@ class Played:
 def play(people: Crew, folder: Path) -> Played:
     with capturing(people.on.bridge, folder) as capture, watching() as processes:
         tree, host = people.tree(), people.device(HOST_STATE)
-        first = _session(replace(people, umask="000"), processes)
-        second = _session(replace(people, umask="077"), processes)
+        first = play_session(replace(people, umask="000"), processes)
+        second = play_session(replace(people, umask="077"), processes)
         after = people.tree(), people.device(HOST_STATE)
         for session in (first, second):
             session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
@@ -106,46 +108,6 @@ def play(people: Crew, folder: Path) -> Played:
         )
     address = people.on.device.address
     return Played(capture, canary, address, (tree, after[0]), (host, after[1]), first, second, processes)
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedByHeadscale:
-    """One session, and another that is only connected: there the device has nothing but TCP."""
-
-    capture: Capture
-    tree: tuple[Snapshot, Snapshot]
-    host: tuple[str, str]
-    session: Session
-    relayed: Connected
-    relayed_ran: Completed
-    relayed_left: list[str]
-
-
-HEADSCALE = ("--transport", "headscale", "--pq", "prefer")
-NO_UDP = r"""
-nft -f - <<'END'
-table inet no_udp {
-	chain input { type filter hook input priority -200; policy accept; iifname != "lo" meta l4proto udp drop; }
-	chain output { type filter hook output priority -200; policy accept; oifname != "lo" meta l4proto udp drop; }
-}
-END
-"""
-
-
-def play_by_headscale(people: Crew, folder: Path) -> PlayedByHeadscale:
-    with capturing(people.on.bridge, folder) as capture, watching() as processes:
-        tree, host = people.tree(), people.device(HOST_STATE)
-        session = _session(replace(people, umask="077"), processes, *HEADSCALE)
-        session.lying_about["in processes and logs"] = search(processes.haystacks(), session.secrets)
-        people.device(NO_UDP)
-        relayed = people.connect("--ttl", "5", *HEADSCALE)
-        ran = people.fab("command", relayed.tunnel[:8], "id -un; hostname")
-        assert people.fab("stop", relayed.tunnel[:8]).status == 0
-        people.closed()
-        people.device("nft delete table inet no_udp")
-        after = people.tree(), people.device(HOST_STATE)
-        left = people.left(relayed.tunnel)
-    return PlayedByHeadscale(capture, (tree, after[0]), (host, after[1]), session, relayed, ran, left)
 
 
 def _careless(people: Crew, live: Connected, processes: Processes, began: float) -> list[str]:
@@ -163,7 +125,7 @@ def _careless(people: Crew, live: Connected, processes: Processes, began: float)
     return sorted({line.partition(": text, ")[0] for line in found})
 
 
-def _session(people: Crew, processes: Processes, *asked: str) -> Session:
+def play_session(people: Crew, processes: Processes, *asked: str, of_transport: OfTransport | None = None) -> Session:
     began = time.time()
     live = people.connect("--ttl", "5", *asked)
     marker = secrets.token_hex(16)
@@ -174,7 +136,9 @@ def _session(people: Crew, processes: Processes, *asked: str) -> Session:
         live=live,
         ran=ran,
         marker=marker,
-        peers={} if asked else {"device": _peer(people.device(WG)), "server": _peer(people.server(live.tunnel, WG))},
+        peers={}
+        if of_transport
+        else {"device": _peer(people.device(WG)), "server": _peer(people.server(live.tunnel, WG))},
         kex={hop: _kex(people.ssh(live.tunnel, hop, "true", "-v").stderr) for hop in (SERVER, DEVICE)},
         pinned=dict(
             line.split(" ", 1) for line in people.vault_file(live.tunnel, "ssh-known-hosts").read_text().splitlines()
@@ -186,7 +150,7 @@ def _session(people: Crew, processes: Processes, *asked: str) -> Session:
             ).strip(),
         },
         listening=people.server(live.tunnel, "ss -tulpnH").splitlines(),
-        secrets=_secrets(people, live, f"{half} {other}", marker) | (_join_key if asked else _wireguard)(people, live),
+        secrets=_secrets(people, live, f"{half} {other}", marker) | (of_transport or _wireguard)(people, live),
         lying_about={},
         careless_at=[],
         loose=_loose(people),
@@ -237,13 +201,6 @@ def _wireguard(people: Crew, live: Connected) -> dict[str, bytes]:
         "preshared key": people.device("wg show all preshared-keys | cut -f3"),
     }
     return {name: base64.b64decode(text.strip()) for name, text in texts.items()}
-
-
-def _join_key(people: Crew, live: Connected) -> dict[str, bytes]:
-    session = AdminSession.load(Secret(people.vault_file(live.tunnel, "state").read_bytes()))
-    (path,) = session.answer.paths
-    assert isinstance(path, HeadscalePath)
-    return {"join key": path.join_key.reveal().encode()}
 
 
 def _secrets(people: Crew, live: Connected, arguments: str, output: str) -> dict[str, bytes]:

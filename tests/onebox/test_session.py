@@ -9,7 +9,8 @@ import pytest
 
 from support_tunnel.adapters.local_cloud.snapshot import changes
 from support_tunnel.core import audit
-from tests.onebox.played import DEVICE, SERVER, Played, PlayedByHeadscale, Session
+from tests.onebox.played import DEVICE, SERVER, Played, Session
+from tests.onebox.played_by_headscale import PlayedByHeadscale
 
 pytestmark = pytest.mark.onebox
 

@@ -7,7 +7,8 @@ import base64
 import pytest
 
 from tests.onebox.capture import spellings
-from tests.onebox.played import Played, PlayedByHeadscale, Session
+from tests.onebox.played import Played, Session
+from tests.onebox.played_by_headscale import PlayedByHeadscale
 
 pytestmark = pytest.mark.onebox
 

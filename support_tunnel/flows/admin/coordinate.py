@@ -20,7 +20,7 @@ from support_tunnel.core.private_authority import vouch_for
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.paths import HeadscalePath
 from support_tunnel.core.tailnet import Passage, write_policy
-from support_tunnel.desired import probes
+from support_tunnel.desired import probes, tailnet_probes
 from support_tunnel.flows.admin.launch import LOGIN_USER, MARGIN, TAILSCALE_PORT, Launched, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.record import Reached
@@ -141,7 +141,9 @@ def way_to_device(ports: AdminPorts, entry: LedgerEntry, shell: ServerShell) -> 
         return ""
     peer = addressing.device_address(addressing.TAILNET)
     try:
-        found = probes.read(shell, probes.tailnet_way(Names(entry.tunnel), programs.tailscale, peer), timeout=20)
+        found = probes.read(
+            shell, tailnet_probes.tailnet_way(Names(entry.tunnel), programs.tailscale, peer), timeout=20
+        )
     except HostError:
         return ""
     return found.get("way", "")
@@ -150,7 +152,7 @@ def way_to_device(ports: AdminPorts, entry: LedgerEntry, shell: ServerShell) -> 
 @contextmanager
 def _coordinator(ports: AdminPorts, shell: ServerShell, address: str, reached: Reached) -> Iterator[Coordinator]:
     """The server's API, by a key that is made on the server and ended here."""
-    key = Secret(probes.read(shell, probes.coordinator_key(API_KEY_SECONDS), timeout=30).get("key", ""))
+    key = Secret(probes.read(shell, tailnet_probes.coordinator_key(API_KEY_SECONDS), timeout=30).get("key", ""))
     coordinator = ports.coordinator_for(control_url(address), key, reached.authority)
     try:
         yield coordinator

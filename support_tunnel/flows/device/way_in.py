@@ -10,7 +10,7 @@ from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import Names
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.paths import HeadscalePath, Path, WireguardPath
-from support_tunnel.desired import probes
+from support_tunnel.desired import probes, tailnet_probes
 from support_tunnel.flows.device.check_device import require_tailscale
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Requested
@@ -45,7 +45,7 @@ class WayIn:
             found = probes.read(ports.shell, probes.handshake(names), timeout=10)
         else:
             peer = addressing.server_address(self.network)
-            found = probes.read(ports.shell, probes.tailnet_way(names, ports.tailscale, peer), timeout=20)
+            found = probes.read(ports.shell, tailnet_probes.tailnet_way(names, ports.tailscale, peer), timeout=20)
         if "gone" in found:
             # Stopped meanwhile: whoever stopped it waits for us to let go.
             raise HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
