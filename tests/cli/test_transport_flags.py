@@ -31,7 +31,7 @@ DEVICE = DeviceSettings("https://a.example:8443", "", "kiosk")
         ({"transport": "headscale", "pq": "prefer"}, ("headscale",)),
     ],
 )
-def test_what_is_typed_is_what_is_offered(flags: dict[str, str], offered: tuple[str, ...]) -> None:
+def test_what_is_typed_is_what_is_offered(flags: dict[str, Any], offered: tuple[str, ...]) -> None:
     asked = Asked(**PLAIN, **flags)
     asked.check()
     assert asked.wish(DEVICE).transports == offered
@@ -45,7 +45,7 @@ def test_what_is_typed_is_what_is_offered(flags: dict[str, str], offered: tuple[
         ({"pq": "maybe"}, "usage.transport"),
     ],
 )
-def test_refused_before_anything_is_asked_of_anybody(flags: dict[str, str], code: str) -> None:
+def test_refused_before_anything_is_asked_of_anybody(flags: dict[str, Any], code: str) -> None:
     with pytest.raises(UsageError) as caught:
         Asked(**PLAIN, **flags).check()
     assert caught.value.code == code
