@@ -50,8 +50,9 @@ def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tup
         server_variables(entry, reached)
         | {
             "headscale_server_url": url,
-            "headscale_listen": url.removeprefix("https://"),
-            "headscale_stun_listen": url.removeprefix("https://").rpartition(":")[0] + ":3478",
+            # On all: the address that clouds name is often translated on the way, and not the server's own.
+            "headscale_listen": f"{_any(address)}:443",
+            "headscale_stun_listen": f"{_any(address)}:3478",
             "headscale_source": programs.headscale,
             "headscale_sha256": programs.sha256,
             "headscale_certificate": made.certificate,
@@ -120,6 +121,10 @@ def passage(names: Names) -> Passage:
 
 def control_url(address: str) -> str:
     return f"https://[{address}]:443" if ":" in address else f"https://{address}:443"
+
+
+def _any(address: str) -> str:
+    return "[::]" if ":" in address else "0.0.0.0"  # noqa: S104 - the packet filter says who reaches it
 
 
 def require_programs(ports: AdminPorts) -> Programs:
