@@ -58,7 +58,10 @@ def test_it_is_believed_for_its_address_alone(tmp_path: Path) -> None:
 
 
 def test_its_time_ends(tmp_path: Path) -> None:
-    for late in ({"ends": NOW - timedelta(minutes=1)}, {"begins": NOW + timedelta(minutes=5)}):
+    for late in (
+        {"ends": NOW - timedelta(minutes=1)},
+        {"begins": NOW + timedelta(days=2), "ends": NOW + timedelta(days=3)},
+    ):
         other = made(**late)
         assert shaken(other, other.authority_pem, "127.0.0.1", tmp_path) != "ok"
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.headscale.client import HeadscaleClient
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.tailnet import Passage, with_passage
+from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import undo_report, undo_script
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.headscale.authority import private_authority
@@ -195,7 +197,15 @@ def test_without_an_interface_a_connection_is_handed_to_loopback(
         helper.join(client)
         address = device.addresses[0]
         ways = f'[["{address}", {SESSION_PORT}], ["{address}", {OTHER}]]'
-        reached = helper.host.look(shlex.join(["python3", "-c", CONNECT, ways]))
+        # The two have to hear of each other first; until then nothing is reached.
+        reached = wait_for(
+            lambda: (
+                found if (found := helper.host.look(shlex.join(["python3", "-c", CONNECT, ways]))) != "[]\n" else None
+            ),
+            what="the first connection between the two",
+            seconds=60,
+            clock=SystemClock(),
+        )
         assert reached == f'[["{address}", {SESSION_PORT}]]\n'
         # Others on the device do not come in by that way.
         knock = f"setpriv --reuid=nobody --clear-groups bash -c 'echo >/dev/tcp/127.0.0.1/{SESSION_PORT}'"
