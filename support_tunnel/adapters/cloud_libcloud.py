@@ -53,7 +53,7 @@ class LibcloudCloud:
         for pause in (*_PAUSES, None):
             try:
                 made = self._server(driver.create_node(name=spec.name, **arguments))
-            except Exception as error:
+            except Exception as error:  # drivers raise bare ones too; what is not known to pass by itself goes on up
                 failure, kind = as_cloud_error(self.row.name, error), classify(error)
                 if failure is error or kind not in (*_PASSES, "unknown"):
                     raise failure from error
@@ -141,7 +141,7 @@ class LibcloudCloud:
         for pause in _PAUSES:
             try:
                 return call()
-            except Exception as error:
+            except Exception as error:  # drivers raise bare ones too; what is not known to pass by itself goes on up
                 if classify(error) not in _PASSES:
                     raise
             self._pause(pause)
