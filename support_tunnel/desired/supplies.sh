@@ -28,7 +28,8 @@ st_fetched_now() {
 
 # Settings and passwords of root's own are not read (-q, --no-config, --no-netrc): a redirect chooses who is asked. From https none
 # leads to http; wget has no switch for that, so it is given a proxy for http that it refuses (a host in no_proxy is asked all the same).
-# 10 seconds without a byte are enough, as with Ansible.
+# 10 seconds without a byte are enough, as with Ansible. wget would follow a redirect on the connection it has, and give up when a server
+# that has not said so is just closing it (--no-http-keep-alive).
 st_download() {
   case $st_url in
     https:*) st_after='=https' st_plain='-e http_proxy=no-plain-http-after-https:' ;;
@@ -39,7 +40,7 @@ st_download() {
       --connect-timeout 10 --speed-limit 1 --speed-time 10 -- "$st_url"
   elif command -v wget >/dev/null; then
     # shellcheck disable=SC2086 # two words, or none
-    st_run wget --no-config --no-netrc $st_plain -nv -O - --timeout=10 --tries=1 --max-redirect=10 -- "$st_url"
+    st_run wget --no-config --no-netrc --no-http-keep-alive $st_plain -nv -O - --timeout=10 --tries=1 --max-redirect=10 -- "$st_url"
   else
     st_complain "neither curl nor wget is installed, and one of them is needed to fetch $st_url"
   fi
