@@ -20,12 +20,15 @@ from support_tunnel.core.ports import (
     Coordinator,
     Door,
     Hops,
+    Joining,
     Journal,
     Met,
+    OwnNode,
     Progress,
     Prompt,
     SecretPrompt,
     Shell,
+    ThroughServer,
 )
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import EARLIER, SessionWish
@@ -33,6 +36,7 @@ from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.fake_headscale import FakeHeadscale
 from support_tunnel.testing.hosts import FakeConnector, FakeDoor
+from support_tunnel.testing.own_node import FakeOwnNode
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
 from support_tunnel.testing.shells import Answer, ScratchShell, ScriptedShell
@@ -142,10 +146,31 @@ def test_the_way_to_a_server_and_to_a_device_is_remembered() -> None:
     shell.close()
     assert connector.shell.closed
     assert connector.logins[0].host_key == "h"
-    hops = Hops("192.0.2.1", "root", "h", "fd00::2", 22, "st", "h2")
+    hops = Hops(ThroughServer("192.0.2.1", "root", "h"), "fd00::2", 22, "st", "h2")
     to_device.prepare(TUNNEL, hops)
     assert to_device.command(TUNNEL, "ls", timeout=None).status == to_device.terminal(TUNNEL) == 4
     assert (door.hops, door.commands, door.terminals) == ({TUNNEL: hops}, ["ls"], 1)
+
+
+def test_an_own_node_is_a_member_until_it_leaves() -> None:
+    fake = FakeOwnNode(way="relay")
+    node: OwnNode = fake
+    assert node.address(TUNNEL) is None
+    joining = Joining("https://192.0.2.1", "", Secret("key"), 60)
+    address = node.join(TUNNEL, joining)
+    assert node.join(TUNNEL, Joining("https://192.0.2.1", "", Secret("another"), 60)) == address == node.address(TUNNEL)
+    assert (fake.nodes, node.tunnels()) == ({TUNNEL: joining}, [TUNNEL])
+    assert node.way_to(TUNNEL, "fd7a:115c:a1e0::2") == "relay"
+    node.leave(TUNNEL)
+    assert node.tunnels() == []
+    assert node.way_to(TUNNEL, "fd7a:115c:a1e0::2") == ""
+
+
+def test_an_own_node_can_be_refused() -> None:
+    fake = FakeOwnNode(refuses=HostError("node.join", "the key was used"))
+    with pytest.raises(HostError):
+        fake.join(TUNNEL, Joining("https://192.0.2.1", "", Secret("key"), 60))
+    assert fake.tunnels() == []
 
 
 def test_a_connector_can_refuse() -> None:

@@ -1,4 +1,4 @@
-"""The way into a device's session: the system's own `ssh`, through the tunnel server (2.10, 2.11).
+"""The way into a device's session: the system's own `ssh`, through the tunnel server or this machine's own node (2.10, 2.11).
 
 By `ssh` and not by Paramiko, because older devices have only sntrup761, which Paramiko lacks. The private keys never
 leave this machine, the server only forwards bytes. Must not put a secret on a command line, and must not mistake what
@@ -18,7 +18,7 @@ from support_tunnel.adapters.ssh_device import DEVICE, Files, Hop, key_exchanges
 from support_tunnel.adapters.ssh_failure import failure_of
 from support_tunnel.core.errors import HostError, UsageError, WrongState
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Completed, Hops, Vault
+from support_tunnel.core.ports import Completed, Hops, ThroughOwnNode, ThroughServer, Vault
 from support_tunnel.core.secret import Secret
 
 __all__ = ["DEVICE_KEY", "SERVER_KEY", "SshDoor"]
@@ -49,13 +49,7 @@ class SshDoor:
         path, certified = self._vault.path, self._vault.get(tunnel, DEVICE_CERTIFICATE)
         kex = key_exchanges(allow_classical=self._allow_classical)
         try:
-            server = Hop(
-                hops.server_address,
-                hops.server_user,
-                hops.server_host_key,
-                identity_file=path(tunnel, SERVER_KEY),
-                port=self._server_port,
-            )
+            first = self._first(tunnel, hops.through)
             device = Hop(
                 hops.device_address,
                 hops.device_user,
@@ -64,7 +58,7 @@ class SshDoor:
                 port=hops.device_port,
                 certificate_file=path(tunnel, DEVICE_CERTIFICATE) if certified and certified.reveal() else "",
             )
-            config = ssh_config(server=server, device=device, files=self._files(tunnel), kex=kex)
+            config = ssh_config(first=first, device=device, files=self._files(tunnel), kex=kex)
         except ValueError as error:
             raise UsageError(
                 "ssh.value",
@@ -73,8 +67,19 @@ class SshDoor:
             ) from error
         for log in (SERVER_LOG, DEVICE_LOG):
             self._vault.put(tunnel, log, Secret(b""))  # made by us, so that they are 0600 whatever the umask
-        self._vault.put(tunnel, KNOWN_HOSTS, Secret(known_hosts(server=server, device=device).encode()))
+        self._vault.put(tunnel, KNOWN_HOSTS, Secret(known_hosts(first=first, device=device).encode()))
         self._vault.put(tunnel, CONFIG, Secret(config.encode()))
+
+    def _first(self, tunnel: TunnelId, through: ThroughServer | ThroughOwnNode) -> Hop | tuple[str, ...]:
+        if isinstance(through, ThroughOwnNode):
+            return through.words
+        return Hop(
+            through.address,
+            through.user,
+            through.host_key,
+            identity_file=self._vault.path(tunnel, SERVER_KEY),
+            port=self._server_port,
+        )
 
     def command(self, tunnel: TunnelId, command: str, *, timeout: float | None) -> Completed:
         """Raises HostError `ssh.*`, `host.lost`, `process.timeout`; WrongState `tunnel.door` before `prepare`."""
@@ -194,7 +199,10 @@ class SshDoor:
         if status != SSH_FAILED:
             return
         files = self._files(tunnel)
-        logs = ((files.server_log, "tunnel server"), (files.device_log, "device"))
+        logs = (
+            (files.server_log, "tunnel server"),
+            (files.device_log, "device"),
+        )  # an own node says none of a server's words
         for (log, hop), seen in zip(logs, before, strict=True):
             said = Path(log).read_bytes()[seen:].decode(errors="replace")
             if failure := failure_of(said, hop=hop):

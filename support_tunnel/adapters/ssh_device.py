@@ -1,4 +1,4 @@
-"""The configuration with which the system's `ssh` goes through the tunnel server to the device (2.10, 2.11).
+"""The configuration with which the system's `ssh` goes through the tunnel server, or this machine's own node, to the device (2.10, 2.11).
 
 It is the only one ssh reads, and it is made of checked values: what the device sent may not become a line, an option or
 a command. Must not hold a key; it names files in the vault.
@@ -25,6 +25,7 @@ USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 FILE = re.compile(r"/[0-9A-Za-z_./-]{1,200}")
 KEY = re.compile(r"ssh-ed25519 [0-9A-Za-z+/]{68}")
 KEX = re.compile(r"[0-9a-z@.-]{1,64}")
+WORD = re.compile(r"[0-9A-Za-z_./=-]{1,250}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,21 @@ class Files:
             _checked(FILE, path)
 
 
-def ssh_config(*, server: Hop, device: Hop, files: Files, kex: Iterable[str]) -> str:
-    """Build the whole ssh_config(5) of one tunnel; ssh reads this and nothing else."""
+def ssh_config(*, first: Hop | tuple[str, ...], device: Hop, files: Files, kex: Iterable[str]) -> str:
+    """Build the whole ssh_config(5) of one tunnel; ssh reads this and nothing else.
+
+    `first` is the tunnel server, or a program and its arguments that lead to the address and port after them. What either has to say
+    goes into a log of its own: on stderr it would stand between the words of the device. (So no ProxyJump.)
+    """
     kex = [_checked(KEX, name) for name in kex]
-    # Not ProxyJump: ssh would send the messages of that hop to our stderr, between the words of the device.
-    through = f"ssh -F {files.config} -E {files.server_log} -W [%h]:%p {SERVER}"
+    if isinstance(first, Hop):
+        through = f"ssh -F {files.config} -E {files.server_log} -W [%h]:%p {SERVER}"
+    else:
+        # The user's own shell reads this line first, and not every one knows `2>>`.
+        words = " ".join(_checked(WORD, word) for word in first)
+        through = f"""sh -c 'exec "$@" 2>>{files.server_log}' sh {words} %h %p"""
     lines = [
-        *_host(SERVER, server),
+        *(_host(SERVER, first) if isinstance(first, Hop) else ()),
         *_host(DEVICE, device),
         f"  ProxyCommand {through}",
         "Host *",
@@ -96,9 +105,10 @@ def ssh_config(*, server: Hop, device: Hop, files: Files, kex: Iterable[str]) ->
     return "\n".join(lines) + "\n"
 
 
-def known_hosts(*, server: Hop, device: Hop) -> str:
+def known_hosts(*, first: Hop | tuple[str, ...], device: Hop) -> str:
     """Build the known_hosts of this tunnel, by alias: an address that was somebody else's before means nothing."""
-    return f"{SERVER} {server.host_key}\n{DEVICE} {device.host_key}\n"
+    server = f"{SERVER} {first.host_key}\n" if isinstance(first, Hop) else ""
+    return f"{server}{DEVICE} {device.host_key}\n"
 
 
 def key_exchanges(*, allow_classical: bool) -> tuple[str, ...]:

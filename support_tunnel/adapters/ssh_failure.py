@@ -21,6 +21,19 @@ REASONS: tuple[tuple[re.Pattern[str], str, str, str], ...] = (
         "Check that the session is still alive: `fab show ID`.",
     ),
     (
+        # tailscale's words (cmd/tailscale/cli, nc.go and diag.go), where an own node is the first hop.
+        re.compile(r"^[Ff]ailed to connect to local [Tt]ailscale", re.MULTILINE),
+        "node.gone",
+        "this machine's node of the tunnel's network has ended",
+        "If the tunnel is not over, end it with `fab stop ID` and ask the owner for a new code.",
+    ),
+    (
+        re.compile(r'^Dial\("', re.MULTILINE),
+        "ssh.unreachable",
+        "this machine's node cannot reach the device",
+        "Check that the session is still alive: `fab show ID`.",
+    ),
+    (
         re.compile(r"Host key verification failed|no matching host key type"),
         "ssh.hostkey",
         "the {hop} shows another host key than the one of this tunnel: somebody may be answering for it",

@@ -18,7 +18,7 @@ from support_tunnel.adapters.ssh_device import Files, Hop, key_exchanges, ssh_co
 from support_tunnel.adapters.ssh_failure import failure_of
 from support_tunnel.core.errors import HostError, UsageError, WrongState
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Hops
+from support_tunnel.core.ports import Hops, ThroughServer
 from support_tunnel.testing.loopback_sshd import KeyPair, LoopbackSshd, free_port, loopback_sshd
 from support_tunnel.testing.records import FolderVault
 
@@ -36,9 +36,7 @@ class TwoHops:
 
     def hops(self) -> Hops:
         return Hops(
-            server_address="127.0.0.1",
-            server_user="root",
-            server_host_key=self.server.host.public,
+            ThroughServer("127.0.0.1", "root", self.server.host.public),
             device_address="127.0.0.1",
             device_port=self.device.port,
             device_user="root",
@@ -99,7 +97,8 @@ def test_connect_gives_the_terminal_to_the_device(two: TwoHops) -> None:
 @pytest.mark.parametrize("which", ["server", "device"])
 def test_another_host_key_on_either_hop_is_refused(two: TwoHops, which: str) -> None:
     wrong = KeyPair.make().public
-    door = two.door(server_host_key=wrong) if which == "server" else two.door(device_host_key=wrong)
+    server = ThroughServer("127.0.0.1", "root", wrong)
+    door = two.door(through=server) if which == "server" else two.door(device_host_key=wrong)
     with pytest.raises(HostError, match=f"the {NAMES[which]} shows another host key.*somebody may be") as caught:
         door.command(TUNNEL, "true", timeout=30)
     assert caught.value.code == "ssh.hostkey"
@@ -221,7 +220,7 @@ def test_the_configuration_is_the_same_for_the_same_values() -> None:
     server = Hop("192.0.2.1", "root", key, "/run/v/server_key")
     device = Hop("fd00::2", "st01234567", key, "/run/v/device_key", port=2222, certificate_file="/run/v/cert")
     text = ssh_config(
-        server=server, device=device, files=Files("/run/v/c", "/run/v/k", "/run/v/s", "/run/v/d"), kex=["a", "b"]
+        first=server, device=device, files=Files("/run/v/c", "/run/v/k", "/run/v/s", "/run/v/d"), kex=["a", "b"]
     )
     assert text.splitlines()[:15] == [
         "Host support-tunnel-server",

@@ -13,7 +13,7 @@ from support_tunnel.adapters.door_ssh import SshDoor
 from support_tunnel.adapters.ssh_server import SshConnector
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Hops
+from support_tunnel.core.ports import Hops, ThroughServer
 from support_tunnel.core.secret import Secret
 from support_tunnel.testing.loopback_sshd import KeyPair, loopback_sshd
 from support_tunnel.testing.records import FolderVault
@@ -83,5 +83,6 @@ def test_the_last_hop_goes_through_it_to_an_older_device(address: str, tmp_path:
         vault.put(TUNNEL, "login-key", LOGIN.private_bytes())
         vault.put(TUNNEL, "session-key", device.login.private_bytes())
         door = SshDoor(vault)
-        door.prepare(TUNNEL, Hops(address, "root", HOST.public, gateway, device.port, "root", device.host.public))
+        server = ThroughServer(address, "root", HOST.public)
+        door.prepare(TUNNEL, Hops(server, gateway, device.port, "root", device.host.public))
         assert door.command(TUNNEL, "echo reached", timeout=30).stdout == "reached\n"

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from support_tunnel.core.errors import CloudError, WrongState
-from support_tunnel.core.ports import Server
+from support_tunnel.core.names import TunnelId
+from support_tunnel.core.ports import Joining, Server
+from support_tunnel.core.secret import Secret
 from tests.flows.turns import Job
 from tests.flows.world import PATIENCE, TTL, World
 
@@ -133,6 +135,26 @@ def test_keys_that_no_ledger_knows_go(world: World) -> None:
         assert world.sweep().ended == []
     assert world.sweep().ended == [f"tunnel {world.tunnel[:8]}"]
     assert world.admin_vault.tunnels() == []
+
+
+def test_an_own_node_of_a_tunnel_that_nobody_has_ends(world: World) -> None:
+    lost = TunnelId("ef" * 16)
+    world.own_node.join(lost, Joining("https://192.0.2.1", "", Secret("key"), 60))
+    assert world.sweep(dry_run=True).ended == ["tunnel efefefef"]
+    assert world.own_node.tunnels() == [lost]
+    assert world.sweep().ended == ["tunnel efefefef"]
+    assert world.own_node.tunnels() == []
+    assert world.sweep().ended == []
+
+
+def test_an_own_node_of_a_connected_tunnel_stays_until_that_ends(make_world: Callable[..., World]) -> None:
+    world = make_world(policy=True)
+    world.connect()
+    world.own_node.join(world.tunnel, Joining("https://192.0.2.1", "", Secret("key"), 60))
+    assert world.sweep().ended == []
+    assert world.own_node.tunnels() == [world.tunnel]
+    world.stop_by_admin()
+    assert world.own_node.tunnels() == []
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

@@ -48,6 +48,7 @@ from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
 from support_tunnel.testing.hooks import FakeHooks
 from support_tunnel.testing.hosts import FakeDoor
+from support_tunnel.testing.own_node import FakeOwnNode
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
 from tests.flows.hosts import TAILSCALE, CloudConnector, DeviceModel, ServerModel
@@ -108,6 +109,7 @@ class World:
         self.programs: Programs | None = Programs("/opt/headscale", "ab" * 32, TAILSCALE)
         self.wish = replace(WISH, transports=transports)
         self.door = FakeDoor()
+        self.own_node = FakeOwnNode()
         self.ledger = DiskLedger(folder / "ledger")
         self.admin_vault = TmpfsVault(folder / "admin-vault")
         self.device_vault = TmpfsVault(folder / "device-vault")
@@ -167,6 +169,7 @@ class World:
             "certifier": wrap("certifier", self.certifier),
             "coordinator_for": lambda url, key, authority: wrap("coordinator", self.headscale.face(key)),
             "programs": lambda: self.programs,
+            "own_node": wrap("own_node", self.own_node),
         }
         return AdminPorts(**{**given, **changes})
 
@@ -262,6 +265,7 @@ class World:
             *(f"ledger entry at {entry.stage}" for entry in self.ledger.entries()),
             *(f"keys of {tunnel[:8]}" for tunnel in self.admin_vault.tunnels()),
             *(f"server {server.name}" for server in self.cloud.servers()),
+            *(f"own node of {tunnel[:8]}" for tunnel in self.own_node.tunnels()),
             *([] if self.cloud.everything() == [self.foreign] else ["somebody else's server was touched"]),
         ]
 

@@ -212,5 +212,5 @@ def _write_ssh(folder: Path, server: Server, server_key: str, host_public: str, 
     second = Hop(DEVICE_ADDRESS, NAMES.user, host_public, str(folder / "admin"), port=SESSION_PORT)
     files = Files(*(str(folder / name) for name in ("config", "known_hosts", "server.log", "device.log")))
     kex = key_exchanges(allow_classical=False)
-    (folder / "config").write_text(ssh_config(server=first, device=second, files=files, kex=kex))
-    (folder / "known_hosts").write_text(known_hosts(server=first, device=second))
+    (folder / "config").write_text(ssh_config(first=first, device=second, files=files, kex=kex))
+    (folder / "known_hosts").write_text(known_hosts(first=first, device=second))

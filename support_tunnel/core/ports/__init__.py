@@ -20,10 +20,20 @@ from support_tunnel.core.ports.coordinating import (
 )
 from support_tunnel.core.ports.device_disk import Acquaintances, Journal, LoggedSession, Met
 from support_tunnel.core.ports.hooks import HookRun, Hooks
-from support_tunnel.core.ports.hosts import Completed, Connector, Door, Hops, ServerShell, Shell
+from support_tunnel.core.ports.hosts import (
+    Completed,
+    Connector,
+    Door,
+    Hops,
+    ServerShell,
+    Shell,
+    ThroughOwnNode,
+    ThroughServer,
+)
 from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import LONGEST_LIFE, LONGEST_POLL, Blob, Mailbox, Slot, TunnelRow
+from support_tunnel.core.ports.own_node import Joining, OwnNode, Way
 from support_tunnel.core.ports.people import Progress, Prompt, Question, SecretPrompt
 
 __all__ = [
@@ -46,6 +56,7 @@ __all__ = [
     "Hooks",
     "Hops",
     "JoinKey",
+    "Joining",
     "Journal",
     "Ledger",
     "LedgerEntry",
@@ -55,6 +66,7 @@ __all__ = [
     "MintedApiKey",
     "MintedJoinKey",
     "Node",
+    "OwnNode",
     "Progress",
     "Prompt",
     "Question",
@@ -66,6 +78,9 @@ __all__ = [
     "Slot",
     "Stage",
     "StoredPolicy",
+    "ThroughOwnNode",
+    "ThroughServer",
     "TunnelRow",
     "Vault",
+    "Way",
 ]

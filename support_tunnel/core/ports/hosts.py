@@ -9,7 +9,7 @@ from typing import Protocol
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
 
-__all__ = ["Completed", "Connector", "Door", "Hops", "ServerShell", "Shell"]
+__all__ = ["Completed", "Connector", "Door", "Hops", "ServerShell", "Shell", "ThroughOwnNode", "ThroughServer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,26 @@ class Connector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Hops:
-    """What the last hop needs: two pinned host keys, two addresses. Keys lie in the vault of this tunnel."""
+class ThroughServer:
+    """The first hop is the tunnel server, by ssh, its host key pinned."""
 
-    server_address: str
-    server_user: str
-    server_host_key: str
+    address: str
+    user: str
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughOwnNode:
+    """The first hop is this machine's own node of the network (`OwnNode.through`); nobody logs in anywhere on the way."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """What the way into the session needs. Its host key is pinned, whatever is before it. Keys lie in the vault of this tunnel."""
+
+    through: ThroughServer | ThroughOwnNode
     device_address: str
     device_port: int
     device_user: str
@@ -61,10 +75,10 @@ class Hops:
 
 
 class Door(Protocol):
-    """The way into a device's session, through its tunnel server, by the system's own ssh (04)."""
+    """The way into a device's session, through its tunnel server or an own node, by the system's own ssh (04)."""
 
     def prepare(self, tunnel: TunnelId, hops: Hops) -> None:
-        """Write what ssh needs into the vault; the two private keys `login-key` and `session-key` are there already."""
+        """Write what ssh needs into the vault; the private keys are there already: `session-key`, and for a server `login-key`."""
         ...
 
     def command(self, tunnel: TunnelId, command: str, *, timeout: float | None) -> Completed:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from support_tunnel.core import addressing
 from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell
+from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell, ThroughServer
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.paths import Transport
 from support_tunnel.flows.admin.certify import certify
@@ -83,9 +83,7 @@ def finish(
     ports.door.prepare(
         tunnel,
         Hops(
-            server_address=entry.server_address,
-            server_user=LOGIN_USER,
-            server_host_key=reached.host_key,
+            ThroughServer(entry.server_address, LOGIN_USER, reached.host_key),
             device_address=str(addressing.device_address(network)),
             device_port=addressing.SESSION_PORT,
             device_user=ready.user,

@@ -15,6 +15,7 @@ from support_tunnel.core.ports import (
     Door,
     Ledger,
     Mailbox,
+    OwnNode,
     Progress,
     Vault,
 )
@@ -81,3 +82,5 @@ class AdminPorts:
     coordinator_for: CoordinatorFor = _no_coordinator
     programs: Callable[[], Programs | None] = lambda: None
     """None: this admin answers no request whose only way is Headscale."""
+    own_node: OwnNode | None = None
+    """This machine as a node of a tunnel's network, where there is no tunnel server to go through."""

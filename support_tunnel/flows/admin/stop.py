@@ -41,6 +41,9 @@ def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
         if entry is not None:
             _close_network(ports, entry)
     with ending.step():
+        if ports.own_node is not None:
+            ports.own_node.leave(tunnel)
+    with ending.step():
         if entry is not None:
             _destroy(ports, tunnel, entry.cloud)
     with ending.step():

@@ -22,10 +22,12 @@ class Swept:
 
 
 def sweep(ports: AdminPorts, *, dry_run: bool = False) -> Swept:
-    """Ours are: ledger entries nobody works on that never connected or are over, and servers with our tag past expiry."""
+    """Ours are: ledger entries nobody works on that never connected or are over, this machine's nodes of tunnels that nobody
+    has any more, and servers with our tag past expiry."""
     swept = Swept()
     now = ports.clock.now()
-    for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels()]):
+    nodes = () if ports.own_node is None else ports.own_node.tunnels()
+    for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels(), *nodes]):
         _end(ports, tunnel, swept, dry_run=dry_run)
     for name, cloud in ports.clouds.items():
         try:
