@@ -107,7 +107,10 @@ HOSTILE: dict[str, list[object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in HOSTILE.items() for value in values])
+CASES = [(field, value) for field, values in HOSTILE.items() for value in values]
+
+
+@pytest.mark.parametrize(("field", "value"), CASES, ids=[f"{field}-{n}" for n, (field, _) in enumerate(CASES)])
 def test_17_18_hostile_values(parties: Any, field: str, value: object) -> None:
     device = parties.offer(transports=BOTH)
     with pytest.raises(MessageError) as caught:

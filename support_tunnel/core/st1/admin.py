@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ from support_tunnel.core.st1.control import Channel
 from support_tunnel.core.st1.entropy import SYSTEM, Entropy
 from support_tunnel.core.st1.kem import CLASSICAL, require_mlkem
 from support_tunnel.core.st1.payloads import Answer, Confirm, Offer, Path, Ready, to_seconds
+from support_tunnel.core.st1.people import Helper, check_helpers
 from support_tunnel.core.st1.seal import CONFIRM, LONGEST_MESSAGE, OFFER, READY, Header, Kind, payload, split, unseal
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.core.states import ADMIN_MOVES, AdminState, Lifecycle
@@ -75,11 +77,26 @@ class AdminOffer:
         ttl: int,
         name: str,
         signer: Signer,
+        helpers: Sequence[Helper] = (),
+        ports: Sequence[int] | None = None,
     ) -> AdminSession:
-        """Make M2, once. Raises UsageError `scope.exceeds`, `ttl.exceeds` or `msg.value` before anything is made."""
+        """Make M2, once. `ports` instead of those of `scope`; `helpers` log in beside the admin, along Headscale paths only.
+
+        Raises UsageError `scope.exceeds`, `ttl.exceeds` or `msg.value` before anything is made.
+        """
         if self._prk is None:
             raise WrongState("state", "this offer was answered already; one code is one offer and one answer")
-        answer = Answer(name, tuple(paths), tuple(ssh_keys), scope, ttl, signer.line, version=self.offer.version)
+        granted = scope if ports is None else replace(scope, ports=tuple(ports))
+        answer = Answer(
+            name,
+            tuple(paths),
+            tuple(ssh_keys),
+            granted,
+            ttl,
+            signer.line,
+            version=self.offer.version,
+            helpers=tuple(helpers),
+        )
         self._check(answer)
         m2, signed, prk2 = seal_answer(
             self._prk.reveal(), self.tunnel, self._m1, self.offer.kem, answer, signer, self._entropy
@@ -101,6 +118,8 @@ class AdminOffer:
         if any(path.transport not in self.offer.transports for path in answer.paths):
             raise UsageError("msg.value", "the owner did not offer that transport")
         try:
+            # Version 1 would leave them out without a word.
+            check_helpers(answer.helpers, admin=answer.name, keys=answer.ssh_keys, paths=answer.paths)
             Answer.from_json(answer.signed(b"\x00").to_json())
         except MessageError as error:
             raise UsageError(error.code, error.message) from None

@@ -26,6 +26,7 @@ from support_tunnel.core.st1.kem import (
     require_mlkem,
 )
 from support_tunnel.core.st1.payloads import Answer, Offer, Transport
+from support_tunnel.core.st1.people import check_helpers
 from support_tunnel.core.st1.seal import (
     ANSWER,
     LONGEST_MESSAGE,
@@ -37,7 +38,7 @@ from support_tunnel.core.st1.seal import (
     split,
     unseal,
 )
-from support_tunnel.core.st1.signer import Trust, verify_signer
+from support_tunnel.core.st1.signer import SignerIdentity, Trust, verify_signer
 from support_tunnel.core.states import DEVICE_MOVES, DeviceState, Lifecycle
 
 __all__ = ["DeviceOffer"]
@@ -170,6 +171,7 @@ class DeviceOffer:
             signed = signed_text(header, ciphertext, ephemeral, answer)
             signer = verify_signer(answer.signer, signed, answer.signature, trust=trust, now=now)
             self._check_grant(answer)
+            _check_keys(answer, signer, trust)
         except MessageError:
             self._lifecycle.stop()
             raise
@@ -190,6 +192,15 @@ class DeviceOffer:
             raise MessageError("ttl.exceeds", "the helper wants more time than was offered", next_step=AGAIN)
         if any(path.transport not in self.offer.transports for path in answer.paths):
             raise MessageError("msg.value", "the helper wants a transport that was not offered", next_step=AGAIN)
+
+
+def _check_keys(answer: Answer, signer: SignerIdentity, trust: Trust) -> None:
+    """Of the helpers: what only the device knows. A signer's certificate hides that its key is a helper's too."""
+    check_helpers(answer.helpers, admin=answer.name, keys=(signer.public_line,), paths=answer.paths)
+    if any(helper.fingerprint in trust.revoked for helper in answer.helpers):
+        raise MessageError(
+            "signer.revoked", "the key of one of the helpers was revoked on this device", next_step=AGAIN
+        )
 
 
 def _damaged() -> UsageError:

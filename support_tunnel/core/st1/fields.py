@@ -25,6 +25,8 @@ __all__ = [
     "encoded",
     "endpoint",
     "fixed_bytes",
+    "flag",
+    "host",
     "integer",
     "items",
     "pattern",
@@ -80,6 +82,12 @@ def pattern(value: object, field: str, shape: re.Pattern[str], why: str) -> str:
 def choice(value: object, field: str, options: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in options:
         raise wrong(field, "one of " + ", ".join(options))
+    return value
+
+
+def flag(value: object, field: str) -> bool:
+    if type(value) is not bool:
+        raise wrong(field, "true or false")
     return value
 
 
@@ -147,6 +155,17 @@ def endpoint(value: object, field: str) -> str:
         ):
             return value
     raise wrong(field, "the IP address and port of one host")
+
+
+_HOST: Final = re.compile(
+    r"(?=[^:]{1,253}:)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?:([1-9][0-9]{0,4})"
+)
+
+
+def host(value: object, field: str) -> str:
+    """`NAME:port` of a DNS name in small letters, with a dot in it; or an endpoint. Only where TLS says who may answer to that name."""
+    match = _HOST.fullmatch(value) if isinstance(value, str) else None
+    return value if match and isinstance(value, str) and int(match[1]) <= 65535 else endpoint(value, field)
 
 
 def _a_host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -48,14 +48,16 @@ class WireguardPath:
 
 @dataclass(frozen=True, slots=True)
 class HeadscalePath:
-    """A Headscale server on the tunnel server: directly where UDP gets through, by its relay over TLS where it does not."""
+    """A Headscale server: directly where UDP gets through, by its relay over TLS where it does not."""
 
     control: str
-    """`https://IP:port`, in the form of an endpoint."""
+    """`https://IP:port`, in the form of an endpoint; of a shared server also `https://NAME:port`."""
     authority: bytes
     """DER of the one certificate that may vouch for it."""
     join_key: Secret[str]
     """Lets whoever has it join once; tagged, ephemeral, for minutes."""
+    shared: bool = False
+    """One for many tunnels, which gives out addresses that nobody knows beforehand. Else the tunnel server's own, for this tunnel alone."""
     transport: ClassVar[Transport] = "headscale"
 
     @property
@@ -67,16 +69,19 @@ class HeadscalePath:
             "authority": fields.encoded(self.authority),
             "control": self.control,
             "join_key": self.join_key.reveal(),
+            "shared": self.shared,
             "transport": self.transport,
         }
 
     @classmethod
     def from_json(cls, value: object) -> HeadscalePath:
-        found = fields.record(value, "paths", frozenset({"authority", "control", "join_key", "transport"}))
+        found = fields.record(value, "paths", frozenset({"authority", "control", "join_key", "shared", "transport"}))
+        shared = fields.flag(found["shared"], "paths.shared")
         return cls(
-            control=_control(found["control"]),
+            control=_control(found["control"], shared=shared),
             authority=_authority(found["authority"]),
             join_key=Secret(fields.pattern(found["join_key"], "paths.join_key", _JOIN_KEY, "a Headscale pre-auth key")),
+            shared=shared,
         )
 
 
@@ -90,10 +95,12 @@ def read_path(value: object, transports: tuple[Transport, ...]) -> Path:
     return (HeadscalePath if transport == "headscale" else WireguardPath).from_json(value)
 
 
-def _control(value: object) -> str:
+def _control(value: object, *, shared: bool) -> str:
+    """Of a server that lives for one tunnel no name: nobody has had the time to learn one, and DNS would choose who is asked."""
     if not isinstance(value, str) or not value.startswith(_SCHEME):
         raise fields.wrong("paths.control", "an https:// address")
-    return _SCHEME + fields.endpoint(value.removeprefix(_SCHEME), "paths.control")
+    place = value.removeprefix(_SCHEME)
+    return _SCHEME + (fields.host(place, "paths.control") if shared else fields.endpoint(place, "paths.control"))
 
 
 def _authority(value: object) -> bytes:

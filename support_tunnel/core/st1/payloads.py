@@ -13,6 +13,7 @@ from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.kem import CLASSICAL, HYBRID, KemPublic, Suite, parse_kem_public
 from support_tunnel.core.st1.paths import TRANSPORTS, HeadscalePath, Path, Transport, WireguardPath, read_path
+from support_tunnel.core.st1.people import Helper, check_helpers, read_helpers
 
 __all__ = [
     "LONGEST_TTL",
@@ -22,6 +23,7 @@ __all__ = [
     "Control",
     "ControlKind",
     "HeadscalePath",
+    "Helper",
     "Offer",
     "Path",
     "Ready",
@@ -36,10 +38,11 @@ LONGEST_TTL: Final = 86_400
 PLAIN: Final = 1
 """The version of tunnels whose only transport is WireGuard: what devices in the field speak."""
 NEWEST: Final = 2
-"""The one that knows Headscale too."""
+"""The one that knows Headscale too, and with it more helpers than one."""
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SIGNER: Final = re.compile(r"ssh-ed25519(?:-cert-v01@openssh\.com)? [A-Za-z0-9+/]{68,4000}={0,2}")
 _ANSWER: Final = frozenset({"name", "paths", "scope", "signature", "signer", "ssh_keys", "ttl", "v"})
+_ANSWER_OF: Final = {PLAIN: _ANSWER, NEWEST: _ANSWER | {"helpers"}}
 _OFFER: Final = frozenset(
     {
         "kem",
@@ -165,10 +168,13 @@ class Answer:
     signature: bytes = b""
     version: int = PLAIN
     """The offer's."""
+    helpers: tuple[Helper, ...] = ()
+    """Who may log in besides the admin, with keys of their own; nobody in version 1."""
 
     def unsigned_json(self) -> dict[str, object]:
         """All but the signature: what is signed."""
-        return {
+        helpers = {"helpers": [helper.to_json() for helper in self.helpers]} if self.version > PLAIN else {}
+        return helpers | {
             "name": self.name,
             "paths": [path.to_json() for path in self.paths],
             "scope": self.scope.to_dict(),
@@ -193,10 +199,10 @@ class Answer:
             if_newer="Upgrade support-tunnel on this device (`inv upgrade` says how), and ask again.",
             if_older="Your helper has to upgrade support-tunnel; then ask again.",
         )
-        found = fields.record(value, "answer", _ANSWER)
+        found = fields.record(value, "answer", _ANSWER_OF[version])
         paths = fields.items(found["paths"], "paths", low=1, high=4)
         keys = fields.items(found["ssh_keys"], "ssh_keys", low=1, high=4)
-        return cls(
+        read = cls(
             name=fields.pattern(found["name"], "name", fields.NAME, "a printable name of 1 to 64 characters"),
             paths=tuple(read_path(path, TRANSPORTS[:version]) for path in paths),
             ssh_keys=tuple(fields.ssh_public(key, "ssh_keys") for key in keys),
@@ -205,7 +211,10 @@ class Answer:
             signer=fields.pattern(found["signer"], "signer", _SIGNER, "an ssh-ed25519 key or certificate"),
             signature=fields.fixed_bytes(found["signature"], "signature", low=1, high=1024),
             version=version,
+            helpers=read_helpers(found["helpers"]) if version > PLAIN else (),
         )
+        check_helpers(read.helpers, admin=read.name, keys=(*read.ssh_keys, read.signer), paths=read.paths)
+        return read
 
 
 @dataclass(frozen=True, slots=True)
