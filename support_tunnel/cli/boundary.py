@@ -22,6 +22,7 @@ from invoke.tasks import Task, task
 
 from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.cli.called import as_called
+from support_tunnel.cli.explanations import explanations
 from support_tunnel.cli.verb_task import OptionalIdTask, VerbTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
@@ -96,13 +97,19 @@ def _refuse_help(given: Mapping[str, object]) -> None:
 
 
 def _say(error: SupportTunnelError, *, as_json: bool) -> None:
-    message, next_step = as_called(error.message), as_called(error.next_step)
+    message, next_step = as_called(error.message), as_called(error.next_step or _usual_step(error.code))
     if as_json:
         line = {"error": {"code": error.code, "message": message, "next_step": next_step}}
         sys.stdout.write(json.dumps(line) + "\n")
     sys.stderr.write(f"Error ({error.code}): {message}.\n".replace("..\n", ".\n"))
     if next_step:
         sys.stderr.write(f"  -> {next_step}\n")
+
+
+def _usual_step(code: str) -> str:
+    """What an error that names no step of its own says: the page's advice for its code."""
+    said = explanations().get(code)
+    return f"{said.step[0].upper()}{said.step[1:]}." if said else ""
 
 
 def _unexpected() -> NoReturn:

@@ -18,6 +18,7 @@ from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.device_doctor import doctor
 from support_tunnel.cli.device_install import install, uninstall
 from support_tunnel.cli.device_lists import detail_all_tunnels, list_all_tunnels, list_running_tunnels
+from support_tunnel.cli.explain_task import explain
 from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.upgrade_task import upgrade
 
@@ -112,6 +113,7 @@ def namespace() -> Collection:
         list_running_tunnels,
         detail_all_tunnels,
         doctor,
+        explain,
         install,
         uninstall,
         upgrade,

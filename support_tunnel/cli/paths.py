@@ -21,6 +21,7 @@ __all__ = [
     "DEVICE_VAULT",
     "REPOSITORY",
     "SYSTEM_UNITS",
+    "TROUBLESHOOTING",
     "inventory",
     "library",
 ]
@@ -31,6 +32,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _SHIPPED: Final = REPOSITORY / "support_tunnel" / "shipped"
 CHECKOUT: Final = (_SHIPPED / "roles").is_symlink()
 """Whether this runs from a checkout, where what a wheel ships are links."""
+TROUBLESHOOTING: Final = _SHIPPED / "troubleshooting.md"
 
 DEVICE_CONFIG: Final = Path("/etc/support_tunnel/config.ini")
 DEVICE_POLICY: Final = Path("/etc/support_tunnel/consent-policy.toml")

@@ -66,5 +66,12 @@ def test_roles_and_templates_come_with_it(installed: Path) -> None:
         assert files(shipped) == files(ours)
 
 
+def test_it_explains_errors_by_its_own_name(installed: Path) -> None:
+    run = "import sys; sys.argv = ['support-tunnel', 'explain', 'device.root']; from support_tunnel.cli import device_program as m; m.main()"
+    ended = python(installed, "-c", run)
+    assert (ended.status, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("device.root: this needs root\n  -> ")
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
