@@ -1,6 +1,7 @@
 """Whom a device lets ask at all (2.8), as its settings say it, and as `inv install --org-ca` changes them.
 
-A list that is named and cannot be read is an error, never an empty list: that would be "anybody with the code".
+A list that is named and cannot be read is an error, never an empty list: that would be "anybody with the code". So is one that is there
+and that nothing names: settings that were cut off, or lost, look like that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ __all__ = ["load_trust", "trusting"]
 
 def load_trust(settings: DeviceSettings) -> Trust:
     """Read the files that the settings name. Raises UsageError `file.*`, `trust.*` naming file and line."""
+    _require_named(settings.org_ca, paths.DEVICE_ORG_CA, "org-ca")
+    _require_named(settings.revoked, paths.DEVICE_REVOKED, "revoked")
     organisations = parse_organisations(_read(settings.org_ca), where=settings.org_ca) if settings.org_ca else ()
     revoked = parse_revoked(_read(settings.revoked), where=settings.revoked) if settings.revoked else frozenset()
     return Trust(organisations, revoked, settings.org_principal or PRINCIPAL)
@@ -55,6 +58,15 @@ def trusting(
         lists["device_settings_revoked_keys"] = sorted(trust.revoked)
         wanted = replace(wanted, revoked=str(paths.DEVICE_REVOKED))
     return wanted, lists
+
+
+def _require_named(named: str, usual: Path, key: str) -> None:
+    if not named and usual.exists():
+        raise UsageError(
+            "trust.unnamed",
+            f"{usual} is there, and no {key} in {paths.DEVICE_CONFIG} names it; without it more people could ask than you meant",
+            next_step=f"Put `{key} = {usual}` under [device], or move that file away.",
+        )
 
 
 def _read(path: str) -> str:

@@ -34,6 +34,26 @@ def revoked(tmp_path: Path) -> Path:
     return write(tmp_path / "revoked", f"{ssh_key.fingerprint(ADA)}\n")
 
 
+@pytest.fixture(autouse=True)
+def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `inv install` lays the lists."""
+    monkeypatch.setattr(paths, "DEVICE_ORG_CA", tmp_path / "usual-org-ca.pub")
+    monkeypatch.setattr(paths, "DEVICE_REVOKED", tmp_path / "usual-revoked")
+
+
+@pytest.mark.parametrize("key", ["org-ca", "revoked"])
+def test_settings_that_were_cut_off_before_a_list_are_no_mode_a(tmp_path: Path, key: str) -> None:
+    list_of = {"org-ca": paths.DEVICE_ORG_CA, "revoked": paths.DEVICE_REVOKED}
+    write(list_of[key], f"{OLD} Example Ltd\n" if key == "org-ca" else f"{ssh_key.fingerprint(ADA)}\n")
+    with pytest.raises(UsageError) as refused:
+        load_trust(configured(tmp_path))
+    assert refused.value.code == "trust.unnamed"
+    assert f"{key} = {list_of[key]}" in refused.value.next_step
+    assert load_trust(configured(tmp_path, f"{key} = {list_of[key]}")) != Trust()
+    list_of[key].unlink()
+    assert load_trust(configured(tmp_path)) == Trust()
+
+
 def test_no_organisation_is_mode_a(tmp_path: Path) -> None:
     assert load_trust(configured(tmp_path)) == Trust()
 
