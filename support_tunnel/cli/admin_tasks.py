@@ -156,6 +156,8 @@ def _connected(tunnel: TunnelId, answered: Answered, *, as_json: bool) -> None:
     else:
         short = tunnel[:8]
         line(f"connected: {answered.device} as {answered.user} until {_local(answered.until)}")
+        if answered.way == "udp-443":
+            sys.stderr.write("It goes by UDP 443: the server's own port does not get through to the device.\n")
         if answered.way == "relay":
             sys.stderr.write("It goes through the tunnel server's relay: UDP does not get through to the device.\n")
         sys.stderr.write(f"A terminal: fab connect {short}    One command: fab command {short} 'uptime'\n")

@@ -224,6 +224,7 @@ def _connected(connected: Connected, *, json: bool) -> None:
                 "until": opened.until,
                 "user": opened.user,
                 "transport": opened.transport,
+                "way": opened.way,
                 "how": opened.how,
             }
         )

@@ -29,7 +29,7 @@ WISH_FLAGS: Final = {
     "code-file": "also write the code into this new file (0600)",
     "phone": "a code of 13 words, to be read over the phone",
     "qr": "also show the code as a QR, for a helper's camera",
-    "transport": "how the helper's server and this device reach each other: wireguard (default), headscale, or auto (one after the other)",
+    "transport": "how the helper's server and this device reach each other: wireguard (default), headscale, or auto (WireGuard, WireGuard by UDP 443, with --pq prefer Headscale)",
     "pq": "require (default): only what is post-quantum on its own; prefer: also headscale, where only the ssh inside is",
     "allow-classical": "go on although this device has no ML-KEM: what is sent could be read with a later quantum computer",
     "json": "one line of JSON a result, for programs",

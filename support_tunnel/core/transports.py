@@ -31,4 +31,6 @@ def transports(wish: str, pq: str) -> tuple[Transport, ...]:
         )
     if wish == "headscale":
         return ("headscale",)
-    return ("wireguard", "headscale") if wish == "auto" and pq == "prefer" else ("wireguard",)
+    if wish == "wireguard":
+        return ("wireguard",)
+    return ("wireguard", "wireguard-443", "headscale") if pq == "prefer" else ("wireguard", "wireguard-443")

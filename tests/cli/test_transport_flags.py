@@ -26,8 +26,8 @@ DEVICE = DeviceSettings("https://a.example:8443", "", "kiosk")
     ("flags", "offered"),
     [
         ({}, ("wireguard",)),
-        ({"transport": "auto"}, ("wireguard",)),
-        ({"transport": "auto", "pq": "prefer"}, ("wireguard", "headscale")),
+        ({"transport": "auto"}, ("wireguard", "wireguard-443")),
+        ({"transport": "auto", "pq": "prefer"}, ("wireguard", "wireguard-443", "headscale")),
         ({"transport": "headscale", "pq": "prefer"}, ("headscale",)),
     ],
 )

@@ -103,7 +103,7 @@ HOSTILE: dict[str, list[object]] = {
         "", "tskey-auth-" + "k" * 60, JOIN_KEY + "\n", JOIN_KEY + " --ssh", "file:/etc/shadow", "hskey-api-" + "k" * 60, "hskey-auth-" + "k" * 19,
         "hskey-auth-" + "k" * 201, JOIN_KEY + "'", JOIN_KEY + "$(id)", JOIN_KEY + "\u0661", None, 7, {"key": JOIN_KEY},
     ],
-    "transport": ["wireguard", "Headscale", "tailscale", "", None, 1, ["headscale"]],
+    "transport": ["wireguard", "wireguard-443", "Headscale", "tailscale", "", None, 1, ["headscale"]],
 }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from support_tunnel.core.transports import transports
     [
         ("wireguard", "require", ("wireguard",)),
         ("wireguard", "prefer", ("wireguard",)),
-        ("auto", "require", ("wireguard",)),
-        ("auto", "prefer", ("wireguard", "headscale")),
+        ("auto", "require", ("wireguard", "wireguard-443")),
+        ("auto", "prefer", ("wireguard", "wireguard-443", "headscale")),
         ("headscale", "prefer", ("headscale",)),
     ],
 )

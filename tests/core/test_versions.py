@@ -129,12 +129,25 @@ def test_a_code_of_another_kind_is_for_a_newer_release(kind: int) -> None:
 
 def test_a_device_that_wants_wireguard_alone_speaks_as_before(parties: Any) -> None:
     assert parties.offer().offer.to_json()["v"] == 1
-    assert parties.offer(transports=("wireguard", "headscale")).offer.to_json()["v"] == 2
+    for more in ("headscale", "wireguard-443"):
+        assert parties.offer(transports=("wireguard", more)).offer.to_json()["v"] == 2
 
 
 @pytest.mark.parametrize(
     ("version", "transports"),
-    [(1, ["headscale"]), (1, ["wireguard", "headscale"]), (2, ["wireguard"]), (2, ["headscale", "headscale"]), (2, [])],
+    [
+        (1, ["headscale"]),
+        (1, ["wireguard", "headscale"]),
+        (1, ["wireguard", "wireguard-443"]),
+        (1, ["wireguard-443"]),
+        (2, ["wireguard"]),
+        (2, ["headscale", "headscale"]),
+        (2, ["wireguard-443"]),
+        (2, ["wireguard-443", "headscale"]),
+        (2, ["wireguard", "wireguard-443", "wireguard-443"]),
+        (2, ["wireguard", "wireguard-80"]),
+        (2, []),
+    ],
 )
 def test_a_transport_of_another_version_is_refused(parties: Any, version: int, transports: list[str]) -> None:
     content = {**parties.offer().offer.to_json(), "v": version, "transports": transports}

@@ -62,7 +62,9 @@ class DeviceModel:
         """What no script can remove."""
         self.kex = "mlkem768x25519-sha256"
         self.on_join: Callable[[], None] = lambda: None
-        self.blocks_wireguard = False
+        self.blocks_wireguard = 0
+        """So many of the answer's ways by WireGuard, the first ones, get no answer."""
+        self._wireguards = 0
         self.way = "direct"
         """How the node of the session reaches the tunnel server's."""
 
@@ -101,7 +103,9 @@ class DeviceModel:
                 short, things, {"request timer"}, cut=False
             ),
             probes.sweep_names(names).reveal(): lambda: self._lose(short, things, SWEPT),
-            probes.handshake(names).reveal(): lambda: "" if self.blocks_wireguard else self._handshake(short, things),
+            probes.handshake(names).reveal(): lambda: (
+                "" if self._wireguards <= self.blocks_wireguard else self._handshake(short, things)
+            ),
             tailnet_probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
@@ -133,6 +137,8 @@ class DeviceModel:
             except CoordinatorError:
                 things |= {"folder"}
                 return reported(text, only=1)
+        if "interface" not in things and ("/wireguard.conf" in text or "/run/device_tunnel" in text):
+            self._wireguards += 1
         things |= OPENED
         return reported(text)
 

@@ -94,7 +94,7 @@ def left_waiting(world: World) -> None:
 
 
 def udp_is_blocked(world: World) -> None:
-    world.device.blocks_wireguard, world.device.way = True, "relay"
+    world.device.blocks_wireguard, world.device.way = 2, "relay"
 
 
 def waiting(world: World) -> None:
@@ -157,6 +157,7 @@ def everybody_cleans_up(world: World) -> None:
 
 
 HEADSCALE: tuple[Transport, ...] = ("headscale",)
+AUTO: tuple[Transport, ...] = ("wireguard", "wireguard-443", "headscale")
 VERBS = {
     "create_server": Verb(lambda world: None, created, everybody_cleans_up),
     "request_and_connect": Verb(lambda world: None, requested, everybody_cleans_up),
@@ -186,7 +187,7 @@ VERBS = {
     "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
     "create_server, headscale": Verb(lambda world: None, created, everybody_cleans_up, HEADSCALE),
     "request_and_connect, headscale": Verb(lambda world: None, requested, everybody_cleans_up, HEADSCALE),
-    "request_and_connect, auto": Verb(udp_is_blocked, requested, everybody_cleans_up, ("wireguard", "headscale")),
+    "request_and_connect, auto": Verb(udp_is_blocked, requested, everybody_cleans_up, AUTO),
     "stop, headscale": Verb(
         connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up, HEADSCALE
     ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,6 @@ from support_tunnel.core.ports import Completed
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.paths import HeadscalePath
-from support_tunnel.flows.admin import create_server
 from support_tunnel.flows.admin.coordinate import JOIN_SECONDS
 from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.library import Library
@@ -28,10 +28,15 @@ def tailnet(make_world: Callable[..., World], library: Library) -> World:
     return make_world(library=library, transports=("headscale",))
 
 
-def path_of(world: World) -> HeadscalePath:
+def ways_of(world: World) -> Sequence[Any]:
+    """The answer's paths."""
     state = world.admin_vault.get(world.tunnel, STATE)
     assert state is not None
-    (path,) = AdminSession.load(state).answer.paths
+    return AdminSession.load(state).answer.paths
+
+
+def path_of(world: World) -> HeadscalePath:
+    (path,) = ways_of(world)
     assert isinstance(path, HeadscalePath)
     return path
 
@@ -164,71 +169,6 @@ def test_what_the_device_is_given_and_by_what_names(make_world: Callable[..., Wo
     opened = next(text for text in world.device.scripts if "st_step" in text and names.tunnel_unit in text)
     assert "fd7a:115c:a1e0::2" not in opened or names.session_unit in opened
     assert path_of(world).join_key.reveal() not in opened, "it is data in an encoded file, no word of a command"
-
-
-# --- several ways ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def auto(make_world: Callable[..., World], library: Library) -> World:
-    return make_world(library=library, transports=("wireguard", "headscale"))
-
-
-def test_auto_takes_wireguard_where_it_gets_through(auto: World) -> None:
-    device, admin = auto.connect()
-    assert (device.result.opened.transport, admin.result.transport) == ("wireguard", "wireguard")
-    assert auto.door.hops[auto.tunnel].device_address.startswith("fd")
-    assert auto.door.hops[auto.tunnel].device_address != "fd7a:115c:a1e0::2"
-    assert [node.name for node in auto.headscale.nodes.values()] == ["node--h-"], "the device did not join"
-    assert not [note for note in auto.notes.notes if note.startswith("Not ")]
-
-
-@pytest.mark.parametrize(("way", "words"), [("direct", "directly by UDP"), ("relay", "by its relay: UDP does not")])
-def test_auto_says_why_wireguard_did_not_do_and_how_it_goes_instead(auto: World, way: str, words: str) -> None:
-    auto.device.blocks_wireguard, auto.device.way = True, way
-    device, admin = auto.connect()
-    (why,) = [note for note in auto.notes.notes if note.startswith("Not ")]
-    assert why.startswith("Not by WireGuard: ")
-    assert why.endswith("Now through a Headscale server.")
-    assert words in device.result.opened.how
-    assert admin.result.transport == "headscale"
-    assert auto.door.hops[auto.tunnel].device_address == "fd7a:115c:a1e0::2"
-    opened = [line for line in auto.notes.notes if line.startswith("Connected ")]
-    assert opened == [f"Connected {device.result.opened.how}."]
-    everybody_stops(auto)
-    assert auto.left() == []
-
-
-def test_when_no_way_gets_through_nothing_is_open_and_each_is_named(auto: World) -> None:
-    auto.device.blocks_wireguard, auto.device.way = True, ""
-    auto.owner_agrees()
-    device, admin = auto.turns.start(auto.request), auto.turns.start(auto.answer)
-    auto.turns.run(device, admin)
-    assert isinstance(device.error, HostError)
-    assert isinstance(admin.error, HostError)
-    assert "opened" not in auto.events()
-    assert auto.left() == []
-
-
-def test_an_answer_may_name_headscale_first(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another tool's order, and the real roles: the way that is up is not joined a second time with its used key."""
-    auto = make_world(transports=("wireguard", "headscale"))
-    ours = create_server._paths
-    monkeypatch.setattr(create_server, "_paths", lambda *given: (lambda got: (got[0], got[1][::-1]))(ours(*given)))
-    device, admin = auto.connect()
-    assert (device.result.opened.transport, admin.result.transport) == ("headscale", "headscale")
-
-
-def test_an_admin_without_the_programs_answers_auto_by_wireguard_alone(auto: World) -> None:
-    auto.programs = None
-    device, _ = auto.connect()
-    assert device.result.opened.transport == "wireguard"
-    assert auto.headscale.api_keys == {}
-
-
-def everybody_stops(world: World) -> None:
-    world.turns.run(world.turns.start(world.stop_by_admin))
-    world.turns.run()
 
 
 def test_a_server_that_cannot_tell_the_way_ends_no_session(tailnet: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,12 +74,13 @@ def test_each_session_has_its_own_keys(played: Played) -> None:
 def test_each_side_says_which_way_it_goes(played: Played, by_headscale: PlayedByHeadscale) -> None:
     lives = (played.first.live, by_headscale.session.live, by_headscale.relayed)
     assert [(live.admin["transport"], live.admin.get("way")) for live in lives] == [
-        ("wireguard", None),
+        ("wireguard", "udp"),
         ("headscale", "direct"),
         ("headscale", "relay"),
     ]
-    assert [live.owner["how"] for live in lives] == [
-        "by WireGuard",
+    assert [live.owner["way"] for live in lives] == ["udp", "direct", "relay"]
+    assert re.fullmatch(r"by WireGuard on UDP \d{5}", lives[0].owner["how"])
+    assert [live.owner["how"] for live in lives[1:]] == [
         "through a Headscale server, directly by UDP",
         "through a Headscale server, by its relay: UDP does not get through",
     ]

@@ -60,6 +60,7 @@ def test_tunnel_server_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_
     # No package mirror is reachable here, and Ansible's apt would first install its own Python binding from one.
     given = server_variables(
         tunnel_server_packages=[],
+        tunnel_server_second_port=443,
         tunnel_server_peer_public_key=base64.b64encode(secrets.token_bytes(32)).decode(),
         tunnel_server_peer_psk=Secret(base64.b64encode(secrets.token_bytes(32)).decode()),
     )

@@ -28,7 +28,7 @@ class Rehearsed:
     answer_to_connected_seconds: float = 0.0
     transport: str = ""
     way: str = ""
-    """Along Headscale: direct or relay."""
+    """udp or udp-443; along Headscale direct or relay."""
     device_changes: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 

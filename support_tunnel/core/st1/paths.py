@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, get_args
+from typing import ClassVar, Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,10 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import fields
 
-__all__ = ["TRANSPORTS", "HeadscalePath", "Path", "Transport", "WireguardPath", "read_path"]
+__all__ = ["OFFERED", "SECOND_PORT", "TRANSPORTS", "HeadscalePath", "Path", "Transport", "WireguardPath", "read_path"]
 
-Transport = Literal["wireguard", "headscale"]
-TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)
+Transport = Literal["wireguard", "headscale", "wireguard-443"]
+TRANSPORTS: Final[tuple[Transport, ...]] = ("wireguard", "headscale")
+"""Of a path; the first so many are those of each version."""
+OFFERED: Final[tuple[Transport, ...]] = (*TRANSPORTS, "wireguard-443")
+"""Of an offer: the last one allows a second path of `wireguard`, to UDP 443, where networks let less through."""
+SECOND_PORT: Final = 443
 
 _JOIN_KEY: Final = re.compile(r"hskey-auth-[A-Za-z0-9_-]{20,200}")
 """Headscale's form of a pre-auth key (hscontrol/db/preauth_keys.go), and nothing that a shell or a file could act on."""
@@ -33,6 +37,15 @@ class WireguardPath:
     endpoint: str
     wireguard_public: str
     transport: ClassVar[Transport] = "wireguard"
+
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.rpartition(":")[2])
+
+    @property
+    def way(self) -> str:
+        """`udp`, or `udp-443`."""
+        return f"udp-{SECOND_PORT}" if self.port == SECOND_PORT else "udp"
 
     def to_json(self) -> dict[str, object]:
         return {"endpoint": self.endpoint, "transport": self.transport, "wireguard": self.wireguard_public}

@@ -12,7 +12,7 @@ from support_tunnel.core.errors import MessageError
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.kem import CLASSICAL, HYBRID, KemPublic, Suite, parse_kem_public
-from support_tunnel.core.st1.paths import TRANSPORTS, HeadscalePath, Path, Transport, WireguardPath, read_path
+from support_tunnel.core.st1.paths import OFFERED, TRANSPORTS, HeadscalePath, Path, Transport, WireguardPath, read_path
 from support_tunnel.core.st1.people import Helper, check_helpers, read_helpers
 
 __all__ = [
@@ -36,9 +36,9 @@ ControlKind = Literal["declined", "ping", "stop", "stopped"]
 SHORTEST_TTL: Final = 60
 LONGEST_TTL: Final = 86_400
 PLAIN: Final = 1
-"""The version of tunnels whose only transport is WireGuard: what devices in the field speak."""
+"""The version of tunnels whose only way is WireGuard to the server's own port: what devices in the field speak."""
 NEWEST: Final = 2
-"""The one that knows Headscale too, and with it more helpers than one."""
+"""The one that knows UDP 443 and Headscale too, and with it more helpers than one."""
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SIGNER: Final = re.compile(r"ssh-ed25519(?:-cert-v01@openssh\.com)? [A-Za-z0-9+/]{68,4000}={0,2}")
 _ANSWER: Final = frozenset({"name", "paths", "scope", "signature", "signer", "ssh_keys", "ttl", "v"})
@@ -68,8 +68,8 @@ def to_seconds(moment: datetime) -> int:
 
 
 def _version_of(transports: Iterable[Transport]) -> int:
-    """The lowest that can say it: a device that does not want Headscale goes on working with older tools."""
-    return NEWEST if "headscale" in transports else PLAIN
+    """The lowest that can say it: a device that wants WireGuard alone goes on working with older tools."""
+    return PLAIN if set(transports) <= {"wireguard"} else NEWEST
 
 
 def _read_version(value: object, *, sender: str, reader: str, if_newer: str, if_older: str) -> int:
@@ -135,10 +135,11 @@ class Offer:
         )
         found = fields.record(value, "offer", _OFFER)
         suite = cast(Suite, fields.choice(found["suite"], "suite", (HYBRID, CLASSICAL)))
-        known = TRANSPORTS[:version]
+        known = OFFERED if version > PLAIN else OFFERED[:PLAIN]
         named = fields.items(found["transports"], "transports", low=1, high=len(known))
         transports = tuple(cast(Transport, fields.choice(one, "transports", known)) for one in named)
-        if len(set(transports)) != len(transports) or _version_of(transports) != version:
+        alone = "wireguard-443" in transports and "wireguard" not in transports
+        if alone or len(set(transports)) != len(transports) or _version_of(transports) != version:
             raise fields.wrong("transports", f"a list of version {version}, without doubles")
         return cls(
             suite=suite,

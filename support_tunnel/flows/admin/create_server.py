@@ -14,7 +14,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
-from support_tunnel.core.st1.payloads import Path, WireguardPath
+from support_tunnel.core.st1.payloads import Path
 from support_tunnel.flows.admin.coordinate import coordinate, require_programs
 from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
@@ -74,7 +74,7 @@ def create_server(
             ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
-            launched = launch(ports, code, entry)
+            launched = launch(ports, code, entry, offer.offer.transports)
             try:
                 launched, paths = _paths(ports, entry, launched, offer)
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
@@ -99,9 +99,7 @@ def _paths(
     ports: AdminPorts, entry: LedgerEntry, launched: Launched, offer: AdminOffer
 ) -> tuple[Launched, tuple[Path, ...]]:
     """The ways that the owner offered, WireGuard first: it has the preshared key, and needs no third program."""
-    paths: list[Path] = []
-    if "wireguard" in offer.offer.transports:
-        paths.append(WireguardPath(launched.endpoint, launched.wireguard_public))
+    paths: list[Path] = [*launched.by_wireguard]
     if "headscale" in offer.offer.transports and (ports.programs() is not None or not paths):
         launched, path = coordinate(ports, entry, launched)
         paths.append(path)

@@ -15,7 +15,7 @@ from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell, ThroughServer
 from support_tunnel.core.st1.admin import AdminSession
-from support_tunnel.core.st1.paths import Transport
+from support_tunnel.core.st1.paths import Transport, WireguardPath
 from support_tunnel.flows.admin.certify import certify
 from support_tunnel.flows.admin.coordinate import way_to_device
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
@@ -43,7 +43,7 @@ class Answered:
     answer_to_connected: float
     transport: Transport = "wireguard"
     way: str = ""
-    """Along Headscale: `direct` or `relay`."""
+    """By WireGuard `udp` or `udp-443`; along Headscale `direct` or `relay`, empty where the server cannot tell."""
 
 
 def finish(
@@ -92,7 +92,8 @@ def finish(
     )
     until = min(ready.until, entry.expires)
     ports.ledger.write(replace(entry, stage="connected", expires=until))
-    way = way_to_device(ports, entry, shell) if transport == "headscale" else ""
+    path = paths[ready.path]
+    way = path.way if isinstance(path, WireguardPath) else way_to_device(ports, entry, shell)
     return Answered(session.offer.name, digits, ready.user, until, entry.server_address, took, transport, way)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from support_tunnel.core.names import Names
 from support_tunnel.core.ports import LedgerEntry, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
+from support_tunnel.core.st1.paths import SECOND_PORT, Transport, WireguardPath
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.desired.user_data import render_user_data
@@ -35,12 +37,20 @@ class Launched:
     shell: ServerShell
     """Logged in under the rotated host key."""
     wireguard_public: str
-    endpoint: str
     reached: Reached
 
+    @property
+    def by_wireguard(self) -> list[WireguardPath]:
+        """The ways to its WireGuard that its packet filter leaves open, for the answer."""
+        address = f"[{self.server.address}]" if ":" in self.server.address else self.server.address
+        return [WireguardPath(f"{address}:{port}", self.wireguard_public) for port in self.reached.udp_ports]
 
-def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
-    """From nothing to a server that only we can log in to. Raises CloudError, HostError; the caller tears down."""
+
+def launch(ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequence[Transport]) -> Launched:
+    """From nothing to a server that only we can log in to, open to `transports` of WireGuard's and to nothing else.
+
+    Raises CloudError, HostError; the caller tears down.
+    """
     tunnel, names = code.tunnel, Names(code.tunnel)
     first_private, first_public = ssh_key.new_keypair("tunnel server, first minute")
     login_private, login_public = ssh_key.new_keypair(f"support-tunnel {names.short}")
@@ -72,7 +82,14 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     shell = ports.connector.connect(
         server.address, user=LOGIN_USER, private_key=login_private, host_key=first_public, timeout=SSH_PATIENCE
     )
-    reached = Reached(first_public, 20_000 + secrets.randbelow(40_000), code.network)
+    port = 20_000 + secrets.randbelow(40_000)
+    doors = {"wireguard": port, "wireguard-443": SECOND_PORT}
+    reached = Reached(
+        first_public,
+        port,
+        code.network,
+        udp_ports=tuple(number for name, number in doors.items() if name in transports),
+    )
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
         ports.library.converge(
@@ -89,9 +106,7 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry) -> Launched:
     shell = ports.connector.connect(
         server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
     )
-    address = f"[{server.address}]" if ":" in server.address else server.address
-    endpoint = f"{address}:{reached.wireguard_port}"
-    return Launched(server, shell, keys["wireguard"], endpoint, replace(reached, host_key=keys["ssh"]))
+    return Launched(server, shell, keys["wireguard"], replace(reached, host_key=keys["ssh"]))
 
 
 def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
@@ -103,6 +118,8 @@ def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
         "tunnel_server_device_address": str(addressing.device_address(reached.network)),
         "tunnel_server_session_port": addressing.SESSION_PORT,
         "tunnel_server_port": reached.wireguard_port,
+        "tunnel_server_by_wireguard": bool(reached.udp_ports),
+        "tunnel_server_second_port": SECOND_PORT if SECOND_PORT in reached.udp_ports else 0,
         "tunnel_server_login_user": LOGIN_USER,
         "tunnel_server_expires": int(expires.timestamp()),
         # For the timer that no wrong clock can stretch.

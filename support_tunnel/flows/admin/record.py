@@ -51,6 +51,8 @@ class Reached:
     """The tunnel's own /64, which follows from the code: the code itself is kept nowhere."""
     authority: str = ""
     """PEM of what vouches for the server's Headscale; empty where it has none."""
+    udp_ports: tuple[int, ...] = ()
+    """By which the device reaches WireGuard, in the order of the answer; the first is `wireguard_port`. Empty: by none."""
 
 
 def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
@@ -59,6 +61,7 @@ def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
         "wireguard_port": reached.wireguard_port,
         "network": str(reached.network),
         "authority": reached.authority,
+        "udp_ports": reached.udp_ports,
     }
     vault.put(tunnel, _REACHED, Secret(json.dumps(fields).encode()))
 
@@ -68,8 +71,13 @@ def load_reached(vault: Vault, tunnel: TunnelId) -> Reached | None:
     if stored is None:
         return None
     fields = json.loads(stored.reveal())
+    port = fields["wireguard_port"]
     return Reached(
-        fields["host_key"], fields["wireguard_port"], IPv6Network(fields["network"]), fields.get("authority", "")
+        fields["host_key"],
+        port,
+        IPv6Network(fields["network"]),
+        fields.get("authority", ""),
+        tuple(fields.get("udp_ports", [port])),
     )
 
 

@@ -27,17 +27,15 @@ from support_tunnel.flows.device.way_in import WayIn, way_in
 __all__ = ["Opened", "open_session", "require_watched"]
 
 
-WAY_PATIENCE = 15.0
-"""Seconds for a way that is not the last: a handshake takes one, its repetition five."""
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     until: datetime
     user: str
     transport: Transport
+    way: str
+    """`udp`, `udp-443`, `direct` or `relay`."""
     how: str
-    """In words: by which way, and along Headscale whether directly or by its relay."""
+    """The same in words."""
 
 
 def open_session(
@@ -89,14 +87,14 @@ def open_session(
     # Stopped while that ran, the cut found nothing yet; from here on it finds an interface, and `got_through` that it is gone.
     _refuse_if_stopped(ports, tunnel, "while it was being opened")
     probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
-    how = wait_for(
+    met = wait_for(
         lambda: way.got_through(ports, names),
         what="meeting with the tunnel server",
         seconds=30,
         clock=ports.clock,
     )
     if len(ways) > 1 or way.path.transport != "wireguard":
-        ports.progress.note(f"Connected {how}.")
+        ports.progress.note(f"Connected {way.how(met)}.")
     run_up(ports, tunnel, "post-up", record)
     # The tool holds the tunnel, so an ending that the keeper began meanwhile left everything to us.
     require_watched(ports, tunnel)
@@ -105,7 +103,7 @@ def open_session(
     requested.mailbox.post(tunnel, "ready", ready)
     ports.acquaintances.remember(consent.fingerprint, consent.name, ports.clock.now())
     save_record(ports.vault, tunnel, replace(record, stage="active"))
-    return Opened(consent.until, names.user, way.path.transport, how)
+    return Opened(consent.until, names.user, way.path.transport, met, way.how(met))
 
 
 def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn:
@@ -127,13 +125,14 @@ def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn
             wait_for(
                 lambda way=way: way.got_through(ports, names),  # type: ignore[misc]  # bound now
                 what="meeting with the tunnel server",
-                seconds=WAY_PATIENCE,
+                seconds=way.patience,
                 clock=ports.clock,
             )
             return way.once_up()
         except HostError as failed:
             _refuse_if_stopped(ports, tunnel, "while it was being opened")
-            ports.progress.note(f"Not {way.words}: {failed.message}. Now {after.words}.")
+            why = f"no answer in {way.patience:g} s" if failed.code == "wait.timeout" else failed.message
+            ports.progress.note(f"Not {way.words}: {why}. Now {after.words}.")
             ports.shell.run_script(probes.cut(names), timeout=20)
             undone = ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60)
             undo_report(undone).raise_for_failure("this device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
+from typing import Final
 
 from support_tunnel.core import addressing
 from support_tunnel.core.errors import HostError
@@ -31,7 +32,17 @@ class WayIn:
 
     @property
     def words(self) -> str:
-        return "through a Headscale server" if isinstance(self.path, HeadscalePath) else "by WireGuard"
+        path = self.path
+        return "through a Headscale server" if isinstance(path, HeadscalePath) else f"by WireGuard on UDP {path.port}"
+
+    @property
+    def patience(self) -> float:
+        """Seconds for both ends to meet where another way is left: WireGuard asks a second time after five."""
+        return 8.0 if isinstance(self.path, WireguardPath) else 15.0
+
+    def how(self, way: str) -> str:
+        """In words, what `got_through` said."""
+        return WAYS.get(way, self.words)
 
     def once_up(self) -> WayIn:
         """For applying its role again where it is up: with its key, a node would join anew, and a key is good for once."""
@@ -40,7 +51,10 @@ class WayIn:
         return replace(self, variables=self.variables | {"tailscale_node_key": ""})
 
     def got_through(self, ports: DevicePorts, names: Names) -> str | None:
-        """Say how, once both ends have met; None while they have not. Raises HostError `session.lost` when it is gone."""
+        """`udp`, `udp-443`, `direct` or `relay`, once both ends have met; None while they have not.
+
+        Raises HostError `session.lost` when it is gone.
+        """
         if isinstance(self.path, WireguardPath):
             found = probes.read(ports.shell, probes.handshake(names), timeout=10)
         else:
@@ -49,12 +63,12 @@ class WayIn:
         if "gone" in found:
             # Stopped meanwhile: whoever stopped it waits for us to let go.
             raise HostError("session.lost", "the session ended while it was being opened", next_step="Ask again.")
-        if "handshake" in found:
-            return self.words
-        return WAYS[found["way"]] if found.get("way") in WAYS else None
+        if isinstance(self.path, WireguardPath):
+            return self.path.way if "handshake" in found else None
+        return found["way"] if found.get("way") in WAYS else None
 
 
-WAYS = {
+WAYS: Final = {
     "direct": "through a Headscale server, directly by UDP",
     "relay": "through a Headscale server, by its relay: UDP does not get through",
 }
