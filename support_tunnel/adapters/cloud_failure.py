@@ -8,13 +8,14 @@ who takes a failure for absence leaves servers running that somebody pays for.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from support_tunnel.core.errors import CloudError, SupportTunnelError
 
 __all__ = ["Kind", "as_cloud_error", "classify"]
 
-Kind = Literal["auth", "gone", "rate", "retry", "quota", "bad-request", "unknown"]
+Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "bad-request", "unknown"]
 
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
@@ -22,7 +23,9 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
         r"(?i)quota|(instance|vcpu|server|droplet)s?[ _-]?limit|limit[ _-]?exceeded|exceeds? (the|your) .{0,40}limit",
         "quota",
     ),
-    (r"InvalidInstanceID\.NotFound", "gone"),
+    (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),
+    (r"DependencyViolation|InvalidGroup\.InUse|resource_in_use|resourceInUse|(?i:in use)", "in-use"),
+    (r"IdempotentParameterMismatch", "bad-request"),
     (r"AuthFailure|UnauthorizedOperation|ExpiredToken|RequestExpired", "auth"),
 )
 
@@ -35,9 +38,16 @@ _WORDS: dict[Kind, tuple[str, str]] = {
         "has no room for another server of this account",
         "Raise its quota in the cloud's own console or end servers there, or name another cloud in the inventory.",
     ),
+    "in-use": ("still uses what should go", "Wait a minute, then run `fab sweep`."),
     "bad-request": ("refused the request", "Check size, image and region of this cloud in the inventory."),
     "unknown": ("failed", "Look at the cloud's own console; `fab sweep` removes what carries our tags."),
 }
+
+_REQUEST = (
+    r"(?i)\b(GET|POST|PUT|DELETE|PATCH) +[/h]|Action=|authorization|bearer |user_?-?data|#cloud-config|PRIVATE KEY"
+)
+_LONGEST_WORD = 60
+_LONGEST_SAID = 240
 
 
 def classify(error: Exception) -> Kind:
@@ -60,13 +70,31 @@ def classify(error: Exception) -> Kind:
     return "retry" if isinstance(error, broken) else "unknown"
 
 
-def as_cloud_error(cloud: str, error: Exception) -> SupportTunnelError:
-    """Put a driver's exception into our words. Its own text stays out: some drivers put the whole request into it."""
+def as_cloud_error(cloud: str, error: Exception, *, hidden: Sequence[str] = ()) -> SupportTunnelError:
+    """Put a driver's exception into our words, and where the cloud refused something, its own message behind them.
+
+    Some drivers put the whole request into an exception. So nothing of `hidden` is told, no word longer than a person's, and
+    nothing at all where the text looks like a request.
+    """
     if isinstance(error, SupportTunnelError):
         return error
     kind = classify(error)
     what, next_step = _WORDS[kind]
-    return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} ({type(error).__name__})", next_step=next_step)
+    said = _said(error, hidden) if kind in ("auth", "quota", "bad-request") else ""
+    why = f"({type(error).__name__})" if not said else f"and says: {said}"
+    return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step)
+
+
+def _said(error: Exception, hidden: Sequence[str]) -> str:
+    """The provider's message; empty when there is none that may be shown."""
+    text = next((value for name in ("message", "value") if (value := getattr(error, name, None))), "")
+    if isinstance(text, dict):
+        text = text.get("message", "")
+    if not isinstance(text, str) or re.search(_REQUEST, text) or any(one and one in text for one in hidden):
+        return ""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    words = ["..." if len(word) > _LONGEST_WORD else word for word in line.split()]
+    return " ".join(words)[:_LONGEST_SAID].rstrip(". ")
 
 
 def _status(error: Exception) -> int | None:

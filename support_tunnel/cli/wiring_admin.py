@@ -92,7 +92,8 @@ def admin_ports(
         clock=clock,
         mailbox_for=mailbox_for,
         clouds={
-            name: wrapped("cloud", LibcloudCloud(name, _told(name, of), clock)) for name, of in settings.clouds.items()
+            name: wrapped("cloud", LibcloudCloud(name, of, clock, secret=read_secret, besides=_besides(name)))
+            for name, of in settings.clouds.items()
         },
         cloud=_known(settings),
         connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
@@ -110,8 +111,8 @@ def admin_ports(
     )
 
 
-def _told(cloud: str, settings: Mapping[str, str]) -> Mapping[str, object]:
-    return {**settings, "seen": seen_by_local_servers()} if cloud == "local" else settings
+def _besides(cloud: str) -> Mapping[str, object]:
+    return {"seen": seen_by_local_servers()} if cloud == "local" else {}
 
 
 def _known(settings: AdminSettings) -> str:

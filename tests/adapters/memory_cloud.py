@@ -12,7 +12,7 @@ from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.types import NodeState
 
 from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
-from support_tunnel.adapters.cloud_table import CloudRow
+from support_tunnel.adapters.clouds.row import CloudRow
 from support_tunnel.core.ports import ServerSpec
 from support_tunnel.testing.clock import ManualClock
 
@@ -98,7 +98,7 @@ def cloud(driver: MemoryDriver, clock: ManualClock) -> LibcloudCloud:
     memory = CloudRow(
         name="memory",
         connect=lambda _: driver,
-        arguments=lambda _, spec: {"tags": dict(spec.tags)},
+        arguments=lambda _driver, spec, _told, _opened: {"tags": dict(spec.tags)},
         tags=lambda node: node.extra["tags"],
         address=lambda node: str(node.public_ips[0]),
         genuine=lambda asked: bool(asked.list_locations()),

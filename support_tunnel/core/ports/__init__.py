@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from support_tunnel.core.ports.certifying import Certifier
 from support_tunnel.core.ports.clock import Clock
-from support_tunnel.core.ports.cloud import Cloud, Server, ServerSpec
+from support_tunnel.core.ports.cloud import Cloud, OpenPort, Server, ServerSpec
 from support_tunnel.core.ports.coordinating import (
     ApiKey,
     Coordinator,
@@ -66,6 +66,7 @@ __all__ = [
     "MintedApiKey",
     "MintedJoinKey",
     "Node",
+    "OpenPort",
     "OwnNode",
     "Progress",
     "Prompt",

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
-__all__ = ["Cloud", "Server", "ServerSpec"]
+__all__ = ["Cloud", "OpenPort", "Server", "ServerSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    """A port of a server that its cloud lets traffic through to; SSH's is for the admin's networks, any other for everybody."""
+
+    protocol: Literal["tcp", "udp"]
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,8 @@ class ServerSpec:
     tags: Mapping[str, str]
     size: str = "small"
     image: str = "debian-13"
-    region: str = ""
+    open_ports: tuple[OpenPort, ...] = ()
+    """All that is open, and for as long as the server is there. None given: the cloud's own rules stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)

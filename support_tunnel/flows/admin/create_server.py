@@ -74,7 +74,7 @@ def create_server(
             ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
-            launched = launch(ports, code, entry, offer.offer.transports)
+            launched = launch(ports, code, entry, offer.offer.transports, coordinated=_coordinated(ports, offer))
             try:
                 launched, paths = _paths(ports, entry, launched, offer)
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
@@ -100,10 +100,16 @@ def _paths(
 ) -> tuple[Launched, tuple[Path, ...]]:
     """The ways that the owner offered, WireGuard first: it has the preshared key, and needs no third program."""
     paths: list[Path] = [*launched.by_wireguard]
-    if "headscale" in offer.offer.transports and (ports.programs() is not None or not paths):
+    if _coordinated(ports, offer):
         launched, path = coordinate(ports, entry, launched)
         paths.append(path)
     return launched, tuple(paths)
+
+
+def _coordinated(ports: AdminPorts, offer: AdminOffer) -> bool:
+    """Whether the server is to be a Headscale: the owner offered it, and we have its programs or no other way."""
+    offered = offer.offer.transports
+    return "headscale" in offered and (ports.programs() is not None or set(offered) == {"headscale"})
 
 
 def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:

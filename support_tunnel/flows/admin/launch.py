@@ -10,7 +10,7 @@ from datetime import timedelta
 from support_tunnel.core import addressing, ssh_key
 from support_tunnel.core.errors import CloudError
 from support_tunnel.core.names import Names
-from support_tunnel.core.ports import LedgerEntry, Server, ServerShell, ServerSpec
+from support_tunnel.core.ports import LedgerEntry, OpenPort, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.paths import SECOND_PORT, Transport, WireguardPath
@@ -20,7 +20,7 @@ from support_tunnel.desired.user_data import render_user_data
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 
-__all__ = ["LOGIN_USER", "MARGIN", "TAILSCALE_PORT", "Launched", "launch", "server_variables"]
+__all__ = ["LOGIN_USER", "MARGIN", "TAILSCALE_PORT", "Launched", "launch", "open_ports", "server_variables"]
 
 LOGIN_USER = "tunnel-admin"
 SSH_PATIENCE = 180.0
@@ -46,10 +46,13 @@ class Launched:
         return [WireguardPath(f"{address}:{port}", self.wireguard_public) for port in self.reached.udp_ports]
 
 
-def launch(ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequence[Transport]) -> Launched:
+def launch(
+    ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequence[Transport], *, coordinated: bool
+) -> Launched:
     """From nothing to a server that only we can log in to, open to `transports` of WireGuard's and to nothing else.
 
-    Raises CloudError, HostError; the caller tears down.
+    `coordinated`: it is to be a Headscale too, whose ports its cloud lets through then. Raises CloudError, HostError; the
+    caller tears down.
     """
     tunnel, names = code.tunnel, Names(code.tunnel)
     first_private, first_public = ssh_key.new_keypair("tunnel server, first minute")
@@ -58,9 +61,13 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequen
     ports.progress.step(f"Launching the tunnel server ({entry.cloud})")
     cloud = ports.clouds[entry.cloud]
     expires = entry.expires + MARGIN
+    port = 20_000 + secrets.randbelow(40_000)
+    doors = {"wireguard": port, "wireguard-443": SECOND_PORT}
+    udp_ports = tuple(number for name, number in doors.items() if name in transports)
     server = cloud.create(
         ServerSpec(
             name=names.server,
+            open_ports=open_ports(udp_ports, coordinated=coordinated),
             user_data=render_user_data(
                 ports.library.templates,
                 host_key_private=first_private,
@@ -82,14 +89,7 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequen
     shell = ports.connector.connect(
         server.address, user=LOGIN_USER, private_key=login_private, host_key=first_public, timeout=SSH_PATIENCE
     )
-    port = 20_000 + secrets.randbelow(40_000)
-    doors = {"wireguard": port, "wireguard-443": SECOND_PORT}
-    reached = Reached(
-        first_public,
-        port,
-        code.network,
-        udp_ports=tuple(number for name, number in doors.items() if name in transports),
-    )
+    reached = Reached(first_public, port, code.network, udp_ports=udp_ports)
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
         ports.library.converge(
@@ -107,6 +107,13 @@ def launch(ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequen
         server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
     )
     return Launched(server, shell, keys["wireguard"], replace(reached, host_key=keys["ssh"]))
+
+
+def open_ports(udp_ports: Sequence[int], *, coordinated: bool) -> tuple[OpenPort, ...]:
+    """What the cloud lets through to the server: the same that the server's own packet filter does (role tunnel_server)."""
+    headscale = (OpenPort("tcp", 443), OpenPort("udp", 3_478), OpenPort("udp", TAILSCALE_PORT))
+    wireguard = tuple(OpenPort("udp", port) for port in udp_ports)
+    return (OpenPort("tcp", 22), *wireguard, *(headscale if coordinated else ()))
 
 
 def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:

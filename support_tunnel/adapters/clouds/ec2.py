@@ -1,0 +1,176 @@
+"""Amazon EC2. A server that powers itself off is terminated, and costs nothing from then on.
+
+Its driver speaks GET, so user-data stands in a URL: ours holds nothing that is worth anything after the first login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
+from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
+from support_tunnel.core.errors import CloudError
+from support_tunnel.core.ports import ServerSpec
+
+__all__ = ["EC2"]
+
+_DEBIAN = "136693071363"
+"""The account that Debian publishes its images from (wiki.debian.org/Cloud/AmazonEC2Image)."""
+_ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
+
+
+def _connect(told: Told) -> Any:
+    from urllib.parse import urlsplit
+
+    at = urlsplit(told["endpoint"])
+    elsewhere = {"host": at.hostname, "port": at.port, "secure": at.scheme == "https"} if at.hostname else {}
+    return driver_class("ec2")(
+        told["access_key"],
+        told["secret_key"].reveal(),
+        region=told["region"],
+        token=told["session_token"].reveal() if told["session_token"] else None,
+        signature_version="4",  # the driver's default is 2 for the older regions, which new accounts refuse
+        timeout=REQUEST_SECONDS,
+        **elsewhere,
+    )
+
+
+def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
+    network = _network(driver, told, opened)
+    return {
+        "size": words.size(driver, words.by_word("size", EC2.sizes, spec.size, told)),
+        "image": words.image(driver, _image(driver, spec, told)),
+        "ex_userdata": spec.user_data,
+        "ex_metadata": dict(spec.tags),
+        "ex_terminate_on_shutdown": True,
+        "ex_clienttoken": spec.tags["st-attempt"],  # a create that is sent again makes no second server
+        **network,
+    }
+
+
+def _network(driver: Any, told: Told, opened: Any) -> dict[str, Any]:
+    if not told["subnet"]:
+        return {"ex_security_groups": [opened[1]]} if opened else {}
+    # Only the id of a subnet is sent; looking it up would need one more permission.
+    subnet = type("Subnet", (), {"id": told["subnet"]})()
+    groups = {"ex_security_group_ids": [opened[0]]} if opened else {}
+    return {"ex_subnet": subnet, "ex_assign_public_ip": True, **groups}
+
+
+def _image(driver: Any, spec: ServerSpec, told: Told) -> str:
+    """The newest of the family. Only Debian's own account is asked: anybody may publish an image of that name."""
+    name = words.by_word("image", EC2.images, spec.image, told)
+    if name.startswith("ami-"):
+        return name
+    found = driver.list_images(ex_owner=_DEBIAN, ex_filters={"name": name})
+    if not found:
+        raise CloudError("cloud.unknown-name", f"EC2 has no image {name} of Debian in region {told['region']}")
+    return str(max(found, key=lambda image: str(image.name)).id)
+
+
+def _open(driver: Any, spec: ServerSpec, told: Told) -> tuple[str, str]:
+    """Security group as (id, name). Its tags are sent with it, so that one of a killed tool can be told from others'."""
+    known = driver.ex_get_security_groups(filters={"group-name": [spec.name], "tag-key": ["st-tunnel"]})
+    group = known[0].id if known else _new_group(driver, spec, told)
+    for rule in _rules(spec, told):
+        try:
+            driver.connection.request(
+                driver.path, params={"Action": "AuthorizeSecurityGroupIngress", "GroupId": group, **rule}
+            )
+        except Exception as error:
+            if "InvalidPermission.Duplicate" not in str(error):
+                raise
+    return group, spec.name
+
+
+def _new_group(driver: Any, spec: ServerSpec, told: Told) -> str:
+    from libcloud.compute.drivers.ec2 import NAMESPACE
+    from libcloud.utils.xml import findtext
+
+    params = {"Action": "CreateSecurityGroup", "GroupName": spec.name, "GroupDescription": "support-tunnel"}
+    if told["network"]:
+        params["VpcId"] = told["network"]
+    params["TagSpecification.1.ResourceType"] = "security-group"
+    for number, (key, value) in enumerate(words.for_server(spec).items(), start=1):
+        params |= {
+            f"TagSpecification.1.Tag.{number}.Key": key,
+            f"TagSpecification.1.Tag.{number}.Value": value,
+        }
+    answer = driver.connection.request(driver.path, params=params).object
+    return str(findtext(element=answer, xpath="groupId", namespace=NAMESPACE))
+
+
+def _rules(spec: ServerSpec, told: Told) -> Iterator[Mapping[str, str]]:
+    for port in spec.open_ports:
+        base = {
+            "IpPermissions.1.IpProtocol": port.protocol,
+            "IpPermissions.1.FromPort": str(port.port),
+            "IpPermissions.1.ToPort": str(port.port),
+        }
+        for network in words.sources(port, told):
+            key = "IpRanges.1.CidrIp" if network.version == 4 else "Ipv6Ranges.1.CidrIpv6"
+            yield base | {f"IpPermissions.1.{key}": str(network)}
+
+
+def _groups(driver: Any, told: Told) -> list[Opened]:
+    found = driver.ex_get_security_groups(filters={"tag-key": ["st-tunnel"]})
+    return [Opened(group.id, group.name, dict(group.extra["tags"])) for group in found]
+
+
+def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
+    from libcloud.pricing import get_size_price
+
+    size = words.by_word("size", EC2.sizes, spec.size, told)
+    found = get_size_price("compute", "ec2_linux", size, region=told["region"])
+    return None if found is None else float(found)
+
+
+EC2 = CloudRow(
+    name="ec2",
+    title="Amazon EC2",
+    connect=_connect,
+    arguments=_arguments,
+    tags=lambda node: node.extra["tags"],
+    address=words.address,
+    genuine=lambda driver: bool(driver.ex_list_availability_zones(only_available=False)),
+    settings=(
+        Setting("access_key", "the id of an access key", needed=True),
+        Setting("secret_key", "where the access key's secret is", needed=True, secret=True),
+        Setting("session_token", "where the token of a temporary access key is", secret=True),
+        Setting("region", "an AWS region such as eu-central-1", needed=True),
+        Setting("network", "the id of a VPC, where the account has no default one"),
+        Setting("subnet", "the id of a subnet in it"),
+        words.SIZE,
+        words.IMAGE,
+        words.SSH_FROM,
+        Setting("endpoint", "another address of the API than Amazon's own"),
+    ),
+    listed=lambda driver: list(
+        driver.list_nodes(ex_filters={"tag-key": ["st-tunnel"], "instance-state-name": list(_ALIVE)})
+    ),
+    firewall=Firewall(
+        open=_open, listed=_groups, close=lambda driver, group, told: driver.ex_delete_security_group_by_id(group)
+    ),
+    sizes={"small": "t3.micro", "medium": "t3.medium"},
+    images={"debian-12": "debian-12-amd64-*", "debian-13": "debian-13-amd64-*"},
+    user_data_limit=16_384,
+    ends_itself="its own power-off terminates it (InstanceInitiatedShutdownBehavior=terminate)",
+    billed_when_off=False,
+    console="https://console.aws.amazon.com/ec2/home#Instances:tag-key=st-tunnel",
+    permissions=(
+        "ec2:DescribeInstances",
+        "ec2:DescribeAddresses",
+        "ec2:DescribeAvailabilityZones",
+        "ec2:DescribeImages",
+        "ec2:DescribeSecurityGroups",
+        "ec2:RunInstances",
+        "ec2:TerminateInstances",
+        "ec2:CreateTags",
+        "ec2:CreateSecurityGroup",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:DeleteSecurityGroup",
+    ),
+    hourly=_price,
+)

@@ -1,0 +1,88 @@
+"""What there is to say about a cloud. A row only translates; another cloud is another row, never a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from support_tunnel.core.ports import ServerSpec
+
+__all__ = ["CloudRow", "Firewall", "Opened", "Setting", "Told"]
+
+Told = Mapping[str, Any]
+"""A cloud's settings as the inventory has them: text by name, a Secret where the row says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of a cloud in the inventory."""
+
+    name: str
+    meaning: str
+    needed: bool = False
+    secret: bool = False
+    """Given as file:PATH, env:NAME or cmd:PROGRAM, never as itself."""
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A firewall of ours as the cloud lists it. `tags` are those of the server that it was opened for."""
+
+    id: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """Open ports of one server: opened before it is made, closed when it is gone. Each may be asked twice."""
+
+    open: Callable[[Any, ServerSpec, Told], Any]
+    """Make it, named and tagged as the server; what it returns goes into the arguments of the server."""
+    listed: Callable[[Any, Told], Sequence[Opened]]
+    """Those that carry our tag."""
+    close: Callable[[Any, str, Told], None]
+    """Remove the one of this id; fails while a server still uses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRow:
+    name: str
+    connect: Callable[[Told], Any]
+    """Make a driver. One a thread: drivers mix up threads' answers."""
+    arguments: Callable[[Any, ServerSpec, Told, Any], dict[str, Any]]
+    """Arguments of `create_node` besides the name, user-data and tags included; the last is what the firewall's `open` gave."""
+    tags: Callable[[Any], Mapping[str, str]]
+    """The tags of a libcloud node."""
+    address: Callable[[Any], str]
+    genuine: Callable[[Any], bool]
+    """Ask something whose true answer is never empty: a login page answered with 200 reads as "no servers" to some drivers."""
+    title: str = ""
+    settings: tuple[Setting, ...] = ()
+    listed: Callable[[Any], list[Any]] = lambda driver: list(driver.list_nodes())
+    """The servers, at least all of ours: filtered by the cloud itself where it can."""
+    create: Callable[[Any, str, dict[str, Any]], Any] = lambda driver, name, arguments: driver.create_node(
+        name=name, **arguments
+    )
+    destroy: Callable[[Any, Any], object] = lambda driver, node: driver.destroy_node(node)
+    firewall: Firewall | None = None
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    """Its word for each of our size classes."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Its word for each of our image families."""
+    forgotten: frozenset[str] = frozenset({"terminated"})
+    """Node states that are as good as gone: some clouds list an ended server for an hour."""
+    user_data_limit: int = 0
+    """Most bytes of user-data that it takes; 0 is no limit of its own."""
+    ends_itself: str = ""
+    """What ends a server there when nobody comes back, beyond what the server does itself; empty: nothing."""
+    billed_when_off: bool = True
+    """Whether a server that has powered itself off still costs money until somebody removes it."""
+    console: str = ""
+    """Where a person ends a server by hand."""
+    permissions: tuple[str, ...] = ()
+    """The least that its credentials need, in the cloud's own words."""
+    hourly: Callable[[Any, ServerSpec, Told], float | None] = lambda driver, spec, told: None
+    """US dollars an hour of such a server, where the driver or the cloud can tell."""

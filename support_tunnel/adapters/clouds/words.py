@@ -1,0 +1,112 @@
+"""Words that several clouds share: a size or an image by its id, addresses, and tags where a cloud takes only few characters.
+
+A node's size is named, not looked up: a list of a cloud's sizes is thousands of lines, and a wrong id is refused at create by
+the cloud itself, in its own words.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from support_tunnel.adapters.clouds.row import Setting, Told
+from support_tunnel.core.errors import UsageError
+from support_tunnel.core.ports import OpenPort, ServerSpec
+
+__all__ = [
+    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "networks", "pairs", "size",
+    "sources", "spoken", "tags_of", "words",
+]  # fmt: skip
+
+SIZE = Setting("size", "the cloud's own name of a server's size, in place of ours")
+IMAGE = Setting("image", "the cloud's own id of a Debian image with cloud-init, in place of its newest Debian 13")
+SSH_FROM = Setting(
+    "ssh_from", "networks that may reach a server's SSH, e.g. `192.0.2.0/24 2001:db8::/32`", default="0.0.0.0/0 ::/0"
+)
+
+
+def by_word(kind: str, words: Mapping[str, str], ours: str, told: Told) -> str:
+    """The cloud's word for one of ours, or what the inventory says instead. Raises UsageError `cloud.unknown-name`."""
+    if told.get(kind):
+        return str(told[kind])
+    if ours not in words:
+        known = ", ".join(sorted(words))
+        raise UsageError("cloud.unknown-name", f"this cloud has no {kind} {ours!r}; it has {known}")
+    return words[ours]
+
+
+def size(driver: Any, name: str) -> Any:
+    from libcloud.compute.base import NodeSize
+
+    return NodeSize(name, name, 0, 0, 0, 0.0, driver)
+
+
+def image(driver: Any, name: str) -> Any:
+    from libcloud.compute.base import NodeImage
+
+    return NodeImage(name, name, driver)
+
+
+def address(node: Any) -> str:
+    """A public IPv4 address, else a global IPv6 one, else whatever there is: some clouds list a flat network's as private."""
+    known = [ipaddress.ip_address(text) for text in (*node.public_ips, *node.private_ips) if text]
+    public = [one for one in known if one.is_global]
+    for found in (*[one for one in public if one.version == 4], *public, *known):
+        return str(found)
+    return ""
+
+
+def networks(told: Told) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Those of `ssh_from`. Raises UsageError `config.type`."""
+    for word in re.split(r"[\s,]+", str(told["ssh_from"]).strip()):
+        try:
+            yield ipaddress.ip_network(word)
+        except ValueError:
+            raise UsageError("config.type", f"ssh_from: {word!r} is not a network such as 192.0.2.0/24") from None
+
+
+def sources(port: OpenPort, told: Told) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Who may reach a port: the admin's networks its SSH, everybody the rest, since nobody knows where the device is."""
+    everybody = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
+    return list(networks(told)) if port == OpenPort("tcp", 22) else everybody
+
+
+def spoken(text: str, limit: int = 63) -> str:
+    """Any text in lower-case letters, digits, `-` and `_`, which is what every cloud's labels take; `heard` reverses it."""
+    kept = "".join(
+        letter if re.fullmatch(r"[a-z0-9-]", letter) else "".join(f"_{byte:02x}" for byte in letter.encode())
+        for letter in text
+    )
+    return re.sub(r"_[0-9a-f]?$", "", kept[:limit]) if len(kept) > limit else kept
+
+
+def heard(text: str) -> str:
+    return re.sub(
+        r"(?:_[0-9a-f]{2})+", lambda found: bytes.fromhex(found[0].replace("_", "")).decode(errors="replace"), text
+    )
+
+
+def labels(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags for a cloud whose labels take few characters."""
+    return {name: spoken(value) for name, value in tags.items()}
+
+
+def tags_of(found: Mapping[str, Any] | None) -> Mapping[str, str]:
+    return {name: heard(str(value)) if name.startswith("st-") else str(value) for name, value in (found or {}).items()}
+
+
+def words(tags: Mapping[str, str], limit: int) -> list[str]:
+    """Tags for a cloud that has only words."""
+    return [f"{name}:{spoken(value, limit - len(name) - 1)}" for name, value in tags.items()]
+
+
+def pairs(found: Iterable[str]) -> Mapping[str, str]:
+    """Back from `words`."""
+    return tags_of({name: value for word in found for name, colon, value in [word.partition(":")] if colon})
+
+
+def for_server(spec: ServerSpec) -> Mapping[str, str]:
+    """Tags of what is opened for a server."""
+    return {name: value for name, value in spec.tags.items() if name.startswith("st-")}

@@ -1,0 +1,86 @@
+"""EC2 as moto plays it, with state. Its answers are put right in the three places where libcloud reads what real EC2 sends:
+the namespace's last slash, no namespace in errors, and a `<return>` in what deletes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.clouds.gate import Answer, Request
+
+# Read when moto is imported: images with the names that Debian publishes, and one that somebody else does.
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("moto_images.json"))
+os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
+
+__all__ = ["Amazon"]
+
+_REGION = "eu-central-1"
+_NAMESPACE = b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15"'
+_REFUSALS = {
+    "auth": (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
+    "quota": (400, "InstanceLimitExceeded", "You have requested more instances (1) than your current instance limit of 0"),
+    "rate": (503, "RequestLimitExceeded", "Request limit exceeded."),
+    "bad-request": (400, "InvalidParameterValue", "Invalid value 't9.tiny' for InstanceType."),
+    "retry": (500, "InternalError", "An internal error has occurred"),
+}  # fmt: skip
+
+
+class Amazon:
+    name = "ec2"
+
+    def __init__(self) -> None:
+        from moto.backends import get_backend
+        from moto.core import DEFAULT_ACCOUNT_ID
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.test import Client
+
+        self.backend: Any = get_backend("ec2")[DEFAULT_ACCOUNT_ID][_REGION]
+        self.backend.reset()
+        self._client = Client(DomainDispatcherApplication(create_backend_app))
+
+    def settings(self, url: str) -> dict[str, str]:
+        return {"access_key": "testing", "secret_key": "canary-secret-key", "region": _REGION, "endpoint": url}
+
+    def handle(self, request: Request) -> Answer:
+        given = {name: value for name, value in request.headers.items() if name not in ("connection", "content-length")}
+        told = self._client.open(request.target, method=request.method, headers=given, data=request.body)
+        body = told.get_data()
+        if _NAMESPACE in body:
+            body = body.replace(_NAMESPACE, _NAMESPACE[:-1] + b'/"' if told.status_code < 300 else b"")
+            if told.status_code < 300 and b"<return>" not in body:
+                body = re.sub(rb"(<Delete\w+Response [^>]*>)", rb"\1<return>true</return>", body)
+        return Answer(told.status_code, body, "text/xml")
+
+    def creates(self, request: Request) -> bool:
+        return request.query.get("Action") == "RunInstances"
+
+    def lists(self, request: Request) -> bool:
+        return request.query.get("Action") == "DescribeInstances"
+
+    def destroys(self, request: Request) -> bool:
+        return request.query.get("Action") == "TerminateInstances"
+
+    def everything(self) -> list[str]:
+        return [one.id for one in self._instances() if one.state not in ("terminated", "shutting-down")]
+
+    def _instances(self) -> list[Any]:
+        return [one for reservation in self.backend.reservations.values() for one in reservation.instances]
+
+    def walls(self) -> list[str]:
+        groups = [group for by_id in self.backend.groups.values() for group in by_id.values()]
+        return [group.id for group in groups if group.name != "default"]
+
+    def foreign(self, name: str) -> str:
+        made = self.backend.run_instances(
+            "ami-0000000000000d131", 1, "", [], instance_type="t3.micro", tags={"instance": {"Name": name, "team": "web"}},
+            is_instance_type_default=False, ebs_optimized=False, associate_public_ip=False,
+        )  # fmt: skip
+        return str(made.instances[0].id)
+
+    def refusal(self, kind: str) -> Answer:
+        status, code, message = _REFUSALS[kind]
+        body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
+        return Answer(status, body.encode(), "text/xml")

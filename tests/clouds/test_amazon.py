@@ -1,0 +1,66 @@
+"""What EC2 alone has: its newest image of Debian's own account, a power-off that terminates, a token against a second server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.testing.clock import ManualClock
+from tests.clouds.amazon import Amazon
+from tests.clouds.gate import Gate, gate
+from tests.clouds.test_every_cloud import reach, spec
+
+
+@pytest.fixture
+def amazon() -> Iterator[Gate]:
+    with gate(Amazon()) as made:
+        yield made
+
+
+def test_what_is_sent_to_make_a_server(amazon: Gate) -> None:
+    reach(amazon, ManualClock()).create(spec())
+    (sent,) = [request for request in amazon.log if amazon.provider.creates(request)]
+    assert sent.query["ImageId"] == "ami-0000000000000d132", (
+        "the newest of Debian's, whoever publishes one of that name"
+    )
+    assert sent.query["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert sent.query["InstanceType"] == "t3.micro"
+    assert base64.b64decode(sent.query["UserData"]).decode() == spec().user_data
+    assert (
+        sent.query["X-Amz-Algorithm"] if "X-Amz-Algorithm" in sent.query else "AWS4-" in sent.headers["authorization"]
+    )
+    assert len(sent.query["ClientToken"]) == 16
+    assert "KeyName" not in sent.query
+
+
+def test_exactly_the_ports_of_the_tunnel_are_open(amazon: Gate) -> None:
+    provider = amazon.provider
+    assert isinstance(provider, Amazon)
+    cloud = reach(amazon, ManualClock())
+    made = cloud.create(spec())
+    (instance,) = provider._instances()
+    (group,) = instance.security_groups
+    rules = {(rule.ip_protocol, rule.from_port, rule.to_port, *rule.ip_range.values()) for rule in group.ingress_rules}
+    assert rules == {
+        ("tcp", 22, 22, "0.0.0.0/0"),
+        ("tcp", 22, 22, "::/0"),
+        ("udp", 31_000, 31_000, "0.0.0.0/0"),
+        ("udp", 31_000, 31_000, "::/0"),
+    }
+    assert group.name == made.name
+
+
+def test_a_region_without_the_image_says_so(amazon: Gate) -> None:
+    made = reach(amazon, ManualClock())
+    with pytest.raises(UsageError, match="it has debian-12, debian-13"):
+        made.create(replace(spec(), image="debian-11"))
+    provider = amazon.provider
+    assert isinstance(provider, Amazon)
+    for image in list(provider.backend.amis):
+        provider.backend.amis.pop(image)
+    with pytest.raises(CloudError, match=r"no image debian-13-amd64-\* of Debian in region eu-central-1"):
+        made.create(spec())

@@ -1,0 +1,228 @@
+"""What every cloud must do, asked of each driver over HTTP: the same tests, whatever plays the cloud (docs/clouds.md says what does)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+from support_tunnel.adapters.cloud_table import CLOUDS
+from support_tunnel.core.errors import CloudError
+from support_tunnel.core.ports import OpenPort, ServerSpec
+from support_tunnel.core.secret import Secret
+from support_tunnel.testing.clock import ManualClock
+from tests.clouds.gate import HTML, Answer, Fault, Gate, Provider, gate
+from tests.clouds.played import PLAYED
+
+TUNNEL = "5a" * 16
+PORTS = (OpenPort("tcp", 22), OpenPort("udp", 31_000))
+
+
+@dataclass(frozen=True)
+class Site:
+    cloud: LibcloudCloud
+    gate: Gate
+    provider: Provider
+    clock: ManualClock
+    another: Callable[[], LibcloudCloud]
+    """The same cloud as another process reaches it, that has nothing but the account."""
+
+
+def reach(made: Gate, clock: ManualClock) -> LibcloudCloud:
+    given = made.provider.settings(made.url)
+    secrets = {setting.name for setting in CLOUDS[made.provider.name].settings if setting.secret}
+    inventory = {name: f"file:{value}" if name in secrets else value for name, value in given.items()}
+    return LibcloudCloud(
+        made.provider.name, inventory, clock, secret=lambda source, _: Secret(source.removeprefix("file:"))
+    )
+
+
+@pytest.fixture(params=list(PLAYED.values()), ids=list(PLAYED))
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    clock = ManualClock()
+    with gate(request.param()) as made:
+        yield Site(reach(made, clock), made, made.provider, clock, lambda: reach(made, clock))
+
+
+def spec(name: str = "st-5a5a5a5a", tunnel: str = TUNNEL) -> ServerSpec:
+    return ServerSpec(
+        name=name,
+        user_data="#cloud-config\n# canary-user-data\n{}\n",
+        expires=datetime(2033, 5, 18, tzinfo=UTC),
+        tags={"st-tunnel": tunnel, "st-owner": "ann.B@host.example", "st-expires": "2000000000"},
+        open_ports=PORTS,
+    )
+
+
+def test_a_server_is_listed_as_it_was_asked_for(site: Site) -> None:
+    assert list(site.cloud.servers()) == []
+    made = site.cloud.create(spec())
+    (seen,) = site.another().servers()
+    assert (seen.id, seen.name) == (made.id, "st-5a5a5a5a")
+    assert spec().tags.items() <= seen.tags.items()
+    assert seen.address
+    assert seen.running
+
+
+def test_destroyed_is_gone_with_its_firewall_and_again_is_fine(site: Site) -> None:
+    kept, ended = site.cloud.create(spec()), site.cloud.create(spec("st-6b6b6b6b", "6b" * 16))
+    walls = len(site.provider.walls())
+    assert walls == (2 if site.cloud.row.firewall else 0)
+    site.another().destroy(ended.id)
+    site.cloud.destroy(ended.id)
+    assert [server.id for server in site.another().servers()] == [kept.id]
+    assert site.provider.everything() == [kept.id]
+    assert len(site.provider.walls()) == walls // 2
+    site.cloud.destroy(kept.id)
+    assert site.provider.everything() == site.provider.walls() == []
+
+
+def test_a_servers_of_somebody_else_is_neither_shown_nor_ended(site: Site) -> None:
+    """With our name even: the tag alone makes it ours."""
+    foreign = site.provider.foreign("st-5a5a5a5a")
+    made = site.cloud.create(spec())
+    assert [server.id for server in site.cloud.servers()] == [made.id]
+    with suppress(CloudError):  # refused, or not even found where the cloud itself lists ours alone
+        site.cloud.destroy(foreign)
+    site.cloud.destroy(made.id)
+    assert site.provider.everything() == [foreign]
+
+
+def test_an_id_that_no_server_has_ends_nothing(site: Site) -> None:
+    made = site.cloud.create(spec())
+    for odd in ("", "..", "../..", made.id + "0", made.id[:-1], "firewall:", "firewall:nothing"):
+        site.cloud.destroy(odd)
+    assert site.provider.everything() == [made.id]
+
+
+def test_a_server_whose_answer_was_lost_is_adopted(site: Site) -> None:
+    site.gate.faults = [Fault(site.provider.creates, None, effect=True)]
+    made = site.cloud.create(spec())
+    assert site.provider.everything() == [made.id]
+    assert site.gate.sent(site.provider.creates) == 1
+
+
+def test_a_create_that_fails_before_its_effect_is_sent_again(site: Site) -> None:
+    site.gate.faults = [
+        Fault(site.provider.creates, None),
+        Fault(site.provider.creates, site.provider.refusal("retry")),
+    ]
+    made = site.cloud.create(spec())
+    assert site.provider.everything() == [made.id]
+
+
+@pytest.mark.parametrize("kind", ["auth", "quota", "bad-request"])
+def test_a_refusal_is_told_in_the_clouds_own_words_and_leaves_no_server(site: Site, kind: str) -> None:
+    refusal = site.provider.refusal(kind)
+    site.gate.faults = [Fault(site.provider.creates, refusal)]
+    with pytest.raises(CloudError) as failed:
+        site.cloud.create(spec())
+    assert failed.value.code == f"cloud.{kind}"
+    assert failed.value.next_step
+    said = failed.value.message.partition(" says: ")[2]
+    assert said, "the provider's own words"
+    for canary in ("canary", "cloud-config"):
+        assert canary not in str(failed.value)
+    assert site.gate.sent(site.provider.creates) == 1, "what does not pass by itself is not sent again"
+    for left in site.cloud.servers():  # as `stop` does it, by tag
+        site.cloud.destroy(left.id)
+    assert site.provider.everything() == site.provider.walls() == []
+
+
+def test_too_many_requests_are_waited_out(site: Site) -> None:
+    site.gate.faults = [
+        Fault(site.provider.creates, site.provider.refusal("rate"), times=2),
+        Fault(site.provider.lists, site.provider.refusal("rate")),
+    ]
+    made = site.cloud.create(spec())
+    assert site.provider.everything() == [made.id]
+    assert site.clock.monotonic() > 0
+
+
+def cut(true: Answer) -> Answer:
+    return Answer(true.status, true.body[: len(true.body) // 2], true.type)
+
+
+@pytest.mark.parametrize("odd", ["html", "empty", "cut", "500", "401", "line cut"])
+def test_an_odd_list_never_means_gone(site: Site, odd: str) -> None:
+    made = site.cloud.create(spec())
+    answers = {
+        "html": HTML,
+        "empty": Answer(200, b""),
+        "500": site.provider.refusal("retry"),
+        "401": site.provider.refusal("auth"),
+        "line cut": None,
+    }
+    then = cut if odd == "cut" else None
+    # A login page stands in the way of every request, not of lists alone.
+    which = (lambda _: True) if odd in ("html", "empty") else site.provider.lists
+    site.gate.faults = [Fault(which, answers.get(odd), times=1000, then=then)]
+    for question in (site.another().servers, lambda: site.cloud.destroy(made.id)):
+        with pytest.raises(CloudError):
+            question()
+    site.gate.faults = []
+    assert site.provider.everything() == [made.id]
+
+
+def test_a_server_that_a_stale_list_still_shows_is_waited_for(site: Site) -> None:
+    """Gone, and listed a while longer: destroy returns when the list has it no more."""
+    made = site.cloud.create(spec())
+    seen: list[Answer] = []
+
+    def remember(true: Answer) -> Answer:
+        seen.append(true)
+        return true
+
+    site.gate.faults = [Fault(site.provider.lists, None, then=remember)]
+    site.cloud.servers()
+    site.gate.faults = [Fault(site.provider.lists, seen[0], times=4)]
+    site.cloud.destroy(made.id)
+    assert site.provider.everything() == []
+
+
+def test_two_servers_of_one_create_become_one(site: Site) -> None:
+    """The first answer was lost and the list did not show it yet, so a second was made: only one may stay."""
+    hidden: list[Answer] = []
+
+    def remember(true: Answer) -> Answer:
+        hidden.append(true)
+        return true
+
+    site.gate.faults = [Fault(site.provider.lists, None, then=remember)]
+    site.cloud.servers()
+    site.gate.faults = [
+        Fault(site.provider.creates, None, effect=True),
+        Fault(site.provider.lists, hidden[0]),
+    ]
+    made = site.cloud.create(spec())
+    assert site.provider.everything() == [made.id]
+
+
+def test_a_destroy_that_fails_is_sent_again_and_then_told(site: Site) -> None:
+    made = site.cloud.create(spec())
+    site.gate.faults = [Fault(site.provider.destroys, site.provider.refusal("retry"), times=1000)]
+    with pytest.raises(CloudError, match=f"server {made.id} is still there"):
+        site.cloud.destroy(made.id)
+    site.gate.faults = [Fault(site.provider.destroys, site.provider.refusal("retry"), times=2)]
+    site.cloud.destroy(made.id)
+    assert site.provider.everything() == site.provider.walls() == []
+
+
+def test_a_firewall_whose_server_was_never_made_is_listed_and_ended(site: Site) -> None:
+    """What a tool leaves that is killed between the two; its tags tell whose it is and when it is over."""
+    if site.cloud.row.firewall is None:
+        assert site.provider.walls() == []
+        return
+    site.gate.faults = [Fault(site.provider.creates, site.provider.refusal("quota"))]
+    with pytest.raises(CloudError):
+        site.cloud.create(spec())
+    assert len(site.provider.walls()) == 1
+    (left,) = site.another().servers()
+    assert left.tags["st-expires"] == "2000000000"
+    assert left.tags["st-tunnel"] == TUNNEL
+    site.another().destroy(left.id)
+    assert site.provider.walls() == []

@@ -1,0 +1,134 @@
+"""A cloud's settings are checked before anything is contacted, and its words are told without what was sent to it."""
+
+from __future__ import annotations
+
+import pytest
+from libcloud.common.exceptions import BaseHTTPError
+from libcloud.common.google import GoogleBaseError
+
+from support_tunnel.adapters.cloud_failure import as_cloud_error
+from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+from support_tunnel.adapters.cloud_table import CLOUDS
+from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds.drivers import driver_class
+from support_tunnel.adapters.clouds.told import check
+from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.testing.clock import ManualClock
+from tests.adapters.memory_cloud import SPEC
+
+REMOTE = sorted(name for name, row in CLOUDS.items() if name != "local")
+WHERE = "support_tunnel/clouds/x"
+
+
+def enough(name: str) -> dict[str, str]:
+    """The least that this cloud's settings need."""
+    return {
+        setting.name: "file:/nowhere" if setting.secret else "word"
+        for setting in CLOUDS[name].settings
+        if setting.needed
+    }
+
+
+@pytest.mark.parametrize("name", sorted(CLOUDS))
+def test_an_unknown_key_is_refused_with_its_path(name: str) -> None:
+    with pytest.raises(UsageError, match="support_tunnel/clouds/x/regoin is not known") as refused:
+        check(CLOUDS[name], {**enough(name), "regoin": "here"}, WHERE)
+    assert refused.value.code == "config.unknown"
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_what_is_needed_is_missed_by_name(name: str) -> None:
+    for missing in enough(name):
+        with pytest.raises(UsageError, match=f"{WHERE}/{missing} is missing"):
+            check(CLOUDS[name], {key: value for key, value in enough(name).items() if key != missing}, WHERE)
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_a_secret_is_never_a_value(name: str) -> None:
+    for setting in CLOUDS[name].settings:
+        if setting.secret:
+            with pytest.raises(UsageError) as refused:
+                check(CLOUDS[name], {**enough(name), setting.name: "hunter2"}, WHERE)
+            assert refused.value.code == "config.secret"
+            assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [True, None, ["a"], {"a": "b"}, "two\nlines"])
+def test_a_setting_is_one_line_of_text(value: object) -> None:
+    with pytest.raises(UsageError, match="one line of text"):
+        check(CLOUDS["ec2"], {**enough("ec2"), "region": value}, WHERE)
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_every_row_says_what_a_person_has_to_know(name: str) -> None:
+    row = CLOUDS[name]
+    assert row.title
+    assert row.console.startswith("https://")
+    assert row.permissions
+    assert set(row.sizes) == {"small", "medium"}
+    assert {"debian-12", "debian-13"} <= set(row.images)
+    assert row.user_data_limit > 8_000, "ours is a third of that"
+    assert row.billed_when_off or row.ends_itself
+
+
+def test_user_data_that_a_cloud_does_not_take_is_refused_before_anything_is_sent() -> None:
+    from dataclasses import replace
+
+    cloud = LibcloudCloud("ec2", enough("ec2"), ManualClock())
+    with pytest.raises(CloudError, match="16384 bytes"):
+        cloud.create(replace(SPEC, user_data="#" * 20_000))
+
+
+def test_libclouds_log_of_whole_requests_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBCLOUD_DEBUG", "/tmp/libcloud.log")  # noqa: S108 - never opened
+    with pytest.raises(UsageError, match="LIBCLOUD_DEBUG"):
+        driver_class("ec2")
+
+
+def test_libclouds_own_retries_stay_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They send a create again; any text in its variable, "false" too, turns them on at import."""
+    from libcloud.common import base
+
+    monkeypatch.setattr(base, "RETRY_FAILED_HTTP_REQUESTS", True)
+    driver_class("ec2")
+    assert base.RETRY_FAILED_HTTP_REQUESTS is False
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (BaseHTTPError(400, "InvalidParameterValue: Invalid value 't9.tiny'."), "InvalidParameterValue: Invalid value 't9.tiny'"),
+        (BaseHTTPError(401, "bad\x1b[31m\nkey"), "bad [31m key"),
+        (GoogleBaseError({"message": "Quota exceeded", "domain": "x"}, 403, "QUOTA_EXCEEDED"), "Quota exceeded"),
+    ],
+)  # fmt: skip
+def test_the_clouds_own_message_is_told(error: Exception, told: str) -> None:
+    assert as_cloud_error("x", error).message.endswith(f" says: {told}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "POST /v1/servers refused",
+        "https://host/?Action=RunInstances&UserData=abc",
+        "Authorization: Bearer abc",
+        "#cloud-config is not allowed",
+        "the token my-secret is wrong",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+    ],
+)
+def test_a_message_that_could_hold_what_was_sent_is_not_told(text: str) -> None:
+    told = as_cloud_error("x", BaseHTTPError(400, text), hidden=["my-secret"]).message
+    assert "says" not in told
+
+
+def test_no_word_of_a_message_is_longer_than_a_persons() -> None:
+    told = as_cloud_error("x", BaseHTTPError(400, "wrong " + "QUJD" * 40)).message
+    assert told.endswith("says: wrong")
+
+
+@pytest.mark.parametrize("text", ["ann", "Ann.B@host.example", "Zoë_1", "", "a_2e"])
+def test_any_text_fits_into_a_label_and_comes_back(text: str) -> None:
+    assert words.heard(words.spoken(text, 200)) == text
+    assert len(words.spoken(text * 30)) <= 63
+    words.heard(words.spoken("ë" * 40))
