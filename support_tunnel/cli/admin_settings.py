@@ -58,6 +58,8 @@ class AdminSettings:
     """Its digest, in hex."""
     tailscale: str = ""
     """Folder of `tailscale` and `tailscaled` in the image of tunnel servers."""
+    own_tailscale: str = ""
+    """Folder of `tailscale` and `tailscaled` on this machine; default: those that set-up built, or those on the PATH."""
     refuse_code_on_argv: bool = False
     """Refuse a code given as an argument instead of warning."""
 

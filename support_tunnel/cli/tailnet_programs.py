@@ -15,7 +15,7 @@ from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.flows.admin.ports import Programs
 
-__all__ = ["on_device", "on_servers", "seen_by_local_servers"]
+__all__ = ["on_device", "on_own_machine", "on_servers", "seen_by_local_servers"]
 
 
 def on_servers(settings: AdminSettings) -> Programs | None:
@@ -37,6 +37,11 @@ def on_device(setting: str) -> str:
     """The folder of Tailscale's programs on this device; empty where it has none."""
     built = None if setting else _built("tailscaled")
     return str(built.parent) if built else setting
+
+
+def on_own_machine(setting: str) -> str:
+    """The folder of Tailscale's programs on the admin's machine; empty: wherever the PATH finds them."""
+    return on_device(setting)
 
 
 def seen_by_local_servers() -> list[Path]:

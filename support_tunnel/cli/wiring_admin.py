@@ -14,7 +14,7 @@ from support_tunnel.cli.admin_proxy import http_proxy
 from support_tunnel.cli.admin_settings import INVENTORY, AdminSettings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.signer import certified_signer
-from support_tunnel.cli.tailnet_programs import on_servers, seen_by_local_servers
+from support_tunnel.cli.tailnet_programs import on_own_machine, on_servers, seen_by_local_servers
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import Certifier, Coordinator, Mailbox, Progress
@@ -38,6 +38,7 @@ def admin_ports(
     from support_tunnel.adapters.door_ssh import SshDoor
     from support_tunnel.adapters.ledger_disk import DiskLedger
     from support_tunnel.adapters.memory_folder import user_folder
+    from support_tunnel.adapters.own_node import UserspaceNode
     from support_tunnel.adapters.progress import progress_for
     from support_tunnel.adapters.ssh_server import SshConnector
     from support_tunnel.adapters.vault_tmpfs import TmpfsVault
@@ -45,6 +46,7 @@ def admin_ports(
     clock = SystemClock()
     runtime = settings.path(settings.runtime) if settings.runtime else user_folder(os.environ)
     vault = TmpfsVault(runtime)
+    own_tailscale = on_own_machine(str(settings.path(settings.own_tailscale)) if settings.own_tailscale else "")
 
     @functools.cache
     def token() -> Secret[str]:
@@ -108,6 +110,7 @@ def admin_ports(
         certifier=certifier,
         coordinator_for=coordinator_for,
         programs=functools.cache(lambda: on_servers(settings)),
+        own_node=wrapped("own_node", UserspaceNode(runtime / "nodes", own_tailscale, clock)),
     )
 
 

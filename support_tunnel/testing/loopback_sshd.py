@@ -57,9 +57,17 @@ class LoopbackSshd:
 
 @contextmanager
 def loopback_sshd(
-    folder: Path, *options: str, port: int = 0, host: KeyPair | None = None, login: KeyPair | None = None
+    folder: Path,
+    *options: str,
+    port: int = 0,
+    host: KeyPair | None = None,
+    login: KeyPair | None = None,
+    namespace: str = "",
 ) -> Iterator[LoopbackSshd]:
-    """Run sshd until the block ends, then end it with all its sessions. `options` are lines of sshd_config."""
+    """Run sshd until the block ends, then end it with all its sessions. `options` are lines of sshd_config.
+
+    `namespace`: of the network whose 127.0.0.1 is meant; empty for the caller's own.
+    """
     folder.mkdir(mode=0o700)
     server = LoopbackSshd(
         port=port or free_port(), host=host or KeyPair.make(), login=login or KeyPair.make(), log=folder / "sshd.log"
@@ -72,6 +80,7 @@ def loopback_sshd(
     try:
         processes.run(
             [
+                *(("ip", "netns", "exec", namespace) if namespace else ()),
                 *("unshare", "--mount", "sh", "-c"),
                 'mount -t tmpfs tmpfs /run && mkdir -m 0755 /run/sshd && exec "$@"',
                 *("sh", "/usr/sbin/sshd", "-f", config, "-E", server.log),

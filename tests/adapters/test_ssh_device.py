@@ -14,7 +14,7 @@ import pytest
 import support_tunnel
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.door_ssh import SshDoor
-from support_tunnel.adapters.ssh_device import Files, Hop, key_exchanges, ssh_config
+from support_tunnel.adapters.ssh_device import Files, Hop, key_exchanges, known_hosts, ssh_config
 from support_tunnel.adapters.ssh_failure import failure_of
 from support_tunnel.core.errors import HostError, UsageError, WrongState
 from support_tunnel.core.names import TunnelId
@@ -240,6 +240,35 @@ def test_the_configuration_is_the_same_for_the_same_values() -> None:
         "Host *",
     ]
     assert "  KexAlgorithms a,b" in text
+
+
+def test_an_own_node_is_the_first_hop_and_no_server_is_named() -> None:
+    device = Hop("fd7a:115c:a1e0::2", "st01234567", "ssh-ed25519 " + "A" * 68, "/run/v/device_key", port=47022)
+    files = Files("/run/v/c", "/run/v/k", "/run/v/s", "/run/v/d")
+    words = ("/opt/tailscale", "--socket=/run/n/socket", "nc")
+    text = ssh_config(first=words, device=device, files=files, kex=["a"])
+    through = """sh -c 'exec "$@" 2>>/run/v/s' sh /opt/tailscale --socket=/run/n/socket nc %h %p"""
+    assert f"  ProxyCommand {through}\nHost *\n" in text
+    assert "support-tunnel-server" not in text + known_hosts(first=words, device=device)
+    for hostile in set(HOSTILE) - {"-oProxyCommand=id"}:  # a word that our own program gets; ssh reads no options there
+        with pytest.raises(ValueError, match="not fit"):
+            ssh_config(first=("/opt/tailscale", hostile), device=device, files=files, kex=["a"])
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('Dial("fd7a:115c:a1e0::2", 47022): unexpected HTTP response: 502 Bad Gateway, dial failure: x', "ssh.unreachable"),
+        ("failed to connect to local tailscaled; it doesn't appear to be running (sudo systemctl start tailscaled ?)", "node.gone"),
+        ("failed to connect to local tailscaled (which appears to be running as tailscaled, pid 7). Got error: x", "node.gone"),
+        ("Failed to connect to local Tailscale daemon for /localapi/v0/status; not running? Error: x", "node.gone"),
+    ],
+)  # fmt: skip
+def test_what_an_own_node_says_is_told_apart(said: str, code: str) -> None:
+    failure = failure_of(f"{said}\n", hop="tunnel server")
+    assert failure is not None
+    assert failure.code == code
+    assert "server" not in failure.message
 
 
 def test_words_of_the_other_side_never_reach_the_reader() -> None:

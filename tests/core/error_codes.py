@@ -20,7 +20,7 @@ __all__ = ["codes", "undecided"]
 PACKAGE = paths.REPOSITORY / "support_tunnel"
 TYPES = frozenset(errors.__all__)
 CODE = re.compile(r"[a-z]+\.[a-z0-9_-]+")
-NOT_CODES = frozenset({"cloud.json", "ssh.service"})
+NOT_CODES = frozenset({"cloud.json", "node.json", "ssh.service"})
 """Constants of a family that name something else."""
 BUILT = {
     "core/own_certificates.py": {f"certificate.{what}" for what in own_certificates._SAYS},

@@ -14,6 +14,7 @@ import pytest
 from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.cli import paths
 from support_tunnel.core.errors import HostError
+from tests.headscale.own import Place, own_place
 from tests.headscale.real import Members, RealHeadscale, real_network
 
 
@@ -32,6 +33,13 @@ def tools() -> None:
 def network(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealHeadscale, Members]]:
     """One for all tests of a module; who breaks it makes another."""
     with real_network(tmp_path_factory.mktemp("headscale") / "net") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def place(network: tuple[RealHeadscale, Members], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """That network with a device's sshd in it, and this machine as a node."""
+    with own_place(network, tmp_path_factory.mktemp("own")) as made:
         yield made
 
 
