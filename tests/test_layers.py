@@ -220,6 +220,22 @@ def test_listing_tasks_imports_nothing_heavy(sources: dict[str, str]) -> None:
     assert list(early_heavy(sources, ["fabfile", "tasks"])) == []
 
 
+LOOK_AND_END = (
+    *("support_tunnel.cli.keeper", "support_tunnel.cli.wiring_device", "support_tunnel.cli.wiring_admin"),
+    *("support_tunnel.flows.admin.stop", "support_tunnel.flows.admin.sweep"),
+)
+"""What each session starts several times and in a hurry: its keeper, its end, a look at it, a clean-up."""
+
+
+def test_who_looks_and_ends_loads_neither_the_compiler_nor_certificates() -> None:
+    program = (
+        f"import importlib, sys\nfor name in {LOOK_AND_END!r}: importlib.import_module(name)\n"
+        "print(sorted({'cryptography.x509', 'jinja2', 'support_tunnel.desired.compile'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_device_requirements_stay_light() -> None:
     lines = (ROOT / "requirements/device.txt").read_text().splitlines()
     names = {line.split("==")[0] for line in lines if "==" in line}

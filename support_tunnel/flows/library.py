@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support_tunnel.core.ports import Shell
-from support_tunnel.desired import FactsNeeded, Report, compile_roles, read_facts
+from support_tunnel.desired import FactsNeeded, Report, read_facts
 
 __all__ = ["Library"]
 
@@ -29,6 +29,8 @@ class Library:
         undo: str | None = None,
     ) -> Report:
         """Apply roles to `host` in one round trip, or two when they name `ansible_facts`. Raises HostError `converge.failed` naming the task that failed."""
+        from support_tunnel.desired import compile_roles  # here: most verbs that are handed a library never open it
+
         compiled = functools.partial(compile_roles, self.roles, names, variables, templates=self.templates, undo=undo)
         try:
             plan = compiled()

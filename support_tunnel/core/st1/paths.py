@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from support_tunnel.core.secret import Secret
@@ -75,6 +74,8 @@ class HeadscalePath:
 
     @property
     def authority_pem(self) -> str:
+        from cryptography import x509  # here, as below: few processes meet a certificate, and each would load this
+
         return x509.load_der_x509_certificate(self.authority).public_bytes(Encoding.PEM).decode()
 
     def to_json(self) -> dict[str, object]:
@@ -119,6 +120,8 @@ def _control(value: object, *, shared: bool) -> str:
 def _authority(value: object) -> bytes:
     """One certificate of an authority, exactly. Its dates are judged by whoever connects, whose clock may be another."""
     data = fields.fixed_bytes(value, "paths.authority", low=1, high=_LONGEST_AUTHORITY)
+    from cryptography import x509
+
     try:
         certificate = x509.load_der_x509_certificate(data)
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value

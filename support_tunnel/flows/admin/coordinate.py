@@ -16,7 +16,6 @@ from support_tunnel.core import addressing
 from support_tunnel.core.errors import CoordinatorError, HostError, UsageError
 from support_tunnel.core.names import Names
 from support_tunnel.core.ports import Coordinator, LedgerEntry, Node, ServerShell
-from support_tunnel.core.private_authority import vouch_for
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.paths import HeadscalePath
 from support_tunnel.core.tailnet import Passage, write_policy
@@ -38,6 +37,8 @@ HELPER: Final = "server"
 
 def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tuple[Launched, HeadscalePath]:
     """From a server that is ours to one whose network waits for the device. Raises HostError, CoordinatorError, UsageError."""
+    from support_tunnel.core.private_authority import vouch_for  # here: most sessions have no certificate
+
     programs, names, shell = require_programs(ports), Names(entry.tunnel), launched.shell
     now, address = ports.clock.now(), launched.server.address
     made = vouch_for(address, begins=now - SKEW, ends=entry.expires + MARGIN + SKEW)

@@ -16,7 +16,6 @@ from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.paths import SECOND_PORT, Transport, WireguardPath
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
-from support_tunnel.desired.user_data import render_user_data
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 
@@ -54,6 +53,9 @@ def launch(
     `coordinated`: it is to be a Headscale too, whose ports its cloud lets through then. Raises CloudError, HostError; the
     caller tears down.
     """
+    # Here, with Jinja2: `fab stop` and `fab sweep` import this module as well.
+    from support_tunnel.desired.user_data import render_user_data
+
     tunnel, names = code.tunnel, Names(code.tunnel)
     first_private, first_public = ssh_key.new_keypair("tunnel server, first minute")
     login_private, login_public = ssh_key.new_keypair(f"support-tunnel {names.short}")
