@@ -54,6 +54,11 @@ def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tup
             # On all: the address that clouds name is often translated on the way, and not the server's own.
             "headscale_listen": f"{_any(address)}:443",
             "headscale_stun_listen": f"{_any(address)}:3478",
+            # No name that could have other addresses, and two nodes, for whom nothing needs to be gathered: a join takes a third.
+            "headscale_relay_ipv4": "none" if ":" in address else address,
+            "headscale_relay_ipv6": address if ":" in address else "none",
+            "headscale_gather_writes": "10ms",
+            "headscale_gather_news": "10ms",
             "headscale_source": programs.headscale,
             "headscale_sha256": programs.sha256,
             "headscale_certificate": made.certificate,
