@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from support_tunnel.core import addressing
 from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import LONGEST_POLL, Blob, Hops, LedgerEntry, Mailbox, ServerShell, ThroughServer
+from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell, ThroughServer
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.paths import Transport, WireguardPath
 from support_tunnel.flows.admin.certify import certify
@@ -21,6 +21,7 @@ from support_tunnel.flows.admin.coordinate import way_to_device
 from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import Reached, load_channel
+from support_tunnel.flows.listening import Listening
 
 __all__ = ["Answered", "finish"]
 
@@ -128,11 +129,11 @@ def _await(
     ports: AdminPorts, entry: LedgerEntry, mailbox: Mailbox, slot: str, latest: datetime, *, in_silence: str = ""
 ) -> Blob:
     """The message, if it is there by `latest`; the mailbox is looked at once also when that has passed."""
-    seen, began, left = 0, ports.clock.now(), 1.0
+    listening = Listening(mailbox, entry.tunnel, ports.clock, ports.progress)
+    began, left = ports.clock.now(), 1.0
     while left > 0:
         left = (latest - ports.clock.now()).total_seconds()
-        for blob in mailbox.messages(entry.tunnel, after=seen, wait=min(LONGEST_POLL, max(0.0, left))):
-            seen = blob.number
+        for blob in listening.next(left):
             if blob.slot == slot:
                 return blob
             if blob.slot == "control-device":
@@ -140,6 +141,8 @@ def _await(
         if in_silence and ports.clock.now() - began >= SILENCE:
             ports.progress.note(in_silence)
             in_silence = ""
+    if listening.away:
+        raise listening.away
     raise HostError(
         "device.silent",
         f"the device sent no {slot} by {latest:%Y-%m-%d %H:%M} UTC",

@@ -8,7 +8,6 @@ from dataclasses import replace
 from support_tunnel.core.consent import Consent, by_owner, in_advance
 from support_tunnel.core.errors import ConsentRefused, MessageError, WrongState
 from support_tunnel.core.owner_screens import introduction
-from support_tunnel.core.ports import LONGEST_POLL
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
@@ -17,6 +16,7 @@ from support_tunnel.flows.device.keep_request import drop_request
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import save_channel, save_record
 from support_tunnel.flows.device.request import Requested
+from support_tunnel.flows.listening import Listening
 
 __all__ = ["NOBODY_CAME", "OWNER_PATIENCE", "admit", "await_answer", "without_asking"]
 
@@ -29,15 +29,14 @@ NOBODY_CAME = "nobody answered the request in time"
 def await_answer(ports: DevicePorts, requested: Requested, wait: float = math.inf) -> DeviceSession:
     """Block until an answer opens, `wait` seconds at most. One that does not open changes nothing and is shown to the owner (2.3).
 
-    Raises WrongState `answer.none` when `wait` is over, ConsentRefused `request.timeout` when the request itself is,
+    An API that is away meanwhile is waited for. Raises WrongState `answer.none` when `wait` is over (HostError where the API is away then), ConsentRefused `request.timeout` when the request itself is,
     MessageError when an answer opened and breaks a rule.
     """
-    tunnel, seen = requested.tunnel, 0
+    tunnel = requested.tunnel
+    listening = Listening(requested.mailbox, tunnel, ports.clock, ports.progress)
     deadline = ports.clock.monotonic() + wait
     while (left := (requested.record.until - ports.clock.now()).total_seconds()) > 0:
-        patience = max(0.0, deadline - ports.clock.monotonic())
-        for blob in requested.mailbox.messages(tunnel, after=seen, wait=min(LONGEST_POLL, left, patience)):
-            seen = blob.number
+        for blob in listening.next(min(left, deadline - ports.clock.monotonic())):
             if blob.slot != "answer":
                 continue
             try:
@@ -49,6 +48,8 @@ def await_answer(ports: DevicePorts, requested: Requested, wait: float = math.in
                 ports.journal.append(tunnel, "answer-unopened", {"code": refused.code})
                 ports.progress.note("Somebody without the code tried to answer; nothing was opened.")
         if ports.clock.monotonic() >= deadline:
+            if listening.away:
+                raise listening.away
             raise WrongState(
                 "answer.none",
                 "nobody has answered yet; the request goes on waiting",
