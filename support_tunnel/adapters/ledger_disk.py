@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -18,12 +19,19 @@ from support_tunnel.adapters.private_files import PrivateFolder
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId, parse_tunnel_id
 from support_tunnel.core.ports import LedgerEntry, Stage
+from support_tunnel.core.report import Report
 
 __all__ = ["SCHEMA", "DiskLedger"]
 
 SCHEMA = 1
 SUFFIX = ".json"
 FIELDS = {field.name for field in dataclasses.fields(LedgerEntry)} | {"schema"}
+SINCE = {"headscale", "ticket"}
+"""Fields that an older tool did not write."""
+REPORTS = "reports"
+"""Folder beside the ledger's, so that what is over is no entry of it."""
+KEPT = 200
+"""Reports of endings."""
 
 
 class DiskLedger:
@@ -31,6 +39,7 @@ class DiskLedger:
 
     def __init__(self, folder: Path) -> None:
         self._folder = PrivateFolder(folder)
+        self._ended = PrivateFolder(folder.parent / REPORTS)
 
     def write(self, entry: LedgerEntry) -> None:
         self._folder.make()
@@ -54,6 +63,20 @@ class DiskLedger:
     def remove(self, tunnel: TunnelId) -> None:
         self._folder.remove(tunnel + SUFFIX)
 
+    def keep_report(self, report: Report) -> None:
+        self._ended.make()
+        self._ended.write(report.tunnel + SUFFIX, json.dumps(report.to_dict(), indent=1).encode() + b"\n")
+        for old in self.reports()[KEPT:]:
+            self._ended.remove(old.tunnel + SUFFIX)
+
+    def reports(self) -> Sequence[Report]:
+        """The latest first. One that cannot be read is left out: nothing hangs on it."""
+        found: list[Report] = []
+        for name in self._ended.names():
+            with suppress(ValueError):
+                found.append(Report.from_dict(json.loads(self._ended.read(name) or b"null")))
+        return sorted(found, key=lambda report: (report.at, report.tunnel), reverse=True)
+
     def _parse(self, name: str, data: bytes) -> LedgerEntry:
         try:
             return _entry(name, data)
@@ -69,7 +92,7 @@ class DiskLedger:
 
 def _entry(name: str, data: bytes) -> LedgerEntry:
     document = json.loads(data.decode(), object_pairs_hook=_without_duplicates)
-    if not isinstance(document, dict) or set(document) != FIELDS:
+    if not isinstance(document, dict) or set(document) | SINCE != FIELDS:
         raise ValueError("its fields are not the expected ones")
     if type(document["schema"]) is not int or document.pop("schema") != SCHEMA:
         raise ValueError(f"its schema is not {SCHEMA}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from support_tunnel.cli import paths
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.limits import Limits
 
 __all__ = ["AdminSettings", "load_admin_settings", "load_with_origins"]
 
@@ -50,6 +51,18 @@ class AdminSettings:
     """HTTP proxy on the way to API and webhook, `http://[user@]name:port`."""
     proxy_password: str = ""
     """Where the proxy's password is."""
+    tunnel_minutes: int = 30
+    """How long a session is where nothing is asked for; the owner's offer may be shorter."""
+    tunnel_minutes_most: int = 240
+    """How long it may be asked to be."""
+    tunnels_at_once: int = 5
+    """Tunnels at the same moment: yours, and on a standing server everybody's together."""
+    headscale_server: str = ""
+    """https:// address of a standing Headscale server, for many tunnels (docs/headscale.md); empty: each has one of its own."""
+    headscale_authority: str = ""
+    """Where the certificate of the one authority is that vouches for it: file:PATH, PEM."""
+    headscale_key: str = ""
+    """Where its API key is."""
     webhook: str = ""
     """Told of each request that begins to wait while `fab list --watch` runs."""
     headscale: str = ""
@@ -62,6 +75,10 @@ class AdminSettings:
     """Folder of `tailscale` and `tailscaled` on this machine; default: those that set-up built, or those on the PATH."""
     refuse_code_on_argv: bool = False
     """Refuse a code given as an argument instead of warning."""
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(60 * self.tunnel_minutes, 60 * self.tunnel_minutes_most, self.tunnels_at_once)
 
     @property
     def display_name(self) -> str:
@@ -125,6 +142,8 @@ def _merged(settings: AdminSettings, values: Mapping[str, object], where: str) -
             raise UsageError("config.unknown", f"{where}/{key} is not known", next_step=f"Known: {', '.join(known)}.")
         if known[key] == "bool":
             value = _truth(value, f"{where}/{key}")
+        elif known[key] == "int":
+            value = _number(value, f"{where}/{key}")
         elif key == "clouds":
             value = _clouds(value, f"{where}/{key}")
         elif not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value):
@@ -140,6 +159,13 @@ def _truth(value: object, where: str) -> bool:
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
     raise UsageError("config.type", f"{where} should be true or false")
+
+
+def _number(value: object, where: str) -> int:
+    # bool is an int in Python: `true` for minutes must not become one minute.
+    if type(value) in (int, str) and re.fullmatch(r"[0-9]{1,6}", str(value)):
+        return int(str(value))
+    raise UsageError("config.type", f"{where} should be a whole number")
 
 
 def _clouds(value: object, where: str) -> Mapping[str, Mapping[str, str]]:

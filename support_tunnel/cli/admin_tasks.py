@@ -37,7 +37,7 @@ _ID = "tunnel id, or the first digits of it"
     flags={
         "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
         "tunnel-id": "checked against the code when given",
-        "minutes": "stay at most this long (default: all that the owner offers)",
+        "minutes": "stay at most this long (default: tunnel_minutes of the inventory, 30), never longer than the owner offers",
         "wait": "minutes from now for the owner to take up the answer, 5 to 1440 (default 30); as long there is a server",
         "ticket": "your case number, for the log of a device of your organisation",
         "allow-classical": "accept a device without ML-KEM",

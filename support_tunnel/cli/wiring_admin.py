@@ -109,6 +109,7 @@ def admin_ports(
         accepted=accepted or AcceptedRisks(),
         certifier=certifier,
         coordinator_for=coordinator_for,
+        limits=settings.limits,
         programs=functools.cache(lambda: on_servers(settings)),
         own_node=wrapped("own_node", UserspaceNode(runtime / "nodes", own_tailscale, clock)),
     )

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from support_tunnel.core.errors import CoordinatorError, SupportTunnelError, WrongState
+from support_tunnel.core.limits import Limits
 from support_tunnel.core.ports import Clock, Coordinator, CoordinatorUser
 from support_tunnel.core.tailnet import read_policy
 from support_tunnel.core.tailnet.passage import Passage
@@ -38,7 +39,7 @@ def look(coordinator: Coordinator) -> Seen:
     return Seen(nodes, keys, _passages(coordinator), coordinator.users())
 
 
-def begin(coordinator: Coordinator, device: str, ticket: str, *, seconds: int, at_once: int) -> Stay:
+def begin(coordinator: Coordinator, device: str, ticket: str, *, seconds: int, limits: Limits) -> Stay:
     """Record a stay of `seconds` from now. Raises WrongState `tunnels.full`, `tailnet.taken`; CoordinatorError.
 
     Judged after it is there, so that two tools at the same moment see each other: rather both are refused than one too many let in.
@@ -56,13 +57,11 @@ def begin(coordinator: Coordinator, device: str, ticket: str, *, seconds: int, a
             "the Headscale server has this tunnel already",
             next_step="Ask the owner for a new code, or end it: see `fab tunnel.list`.",
         )
-    if len(others) >= at_once:
+    try:
+        limits.require_room(len(others), "on the Headscale server")
+    except WrongState:
         _withdraw(coordinator, stay)
-        raise WrongState(
-            "tunnels.full",
-            f"{len(others)} tunnels are on the Headscale server, and {at_once} at once are allowed (tunnels_at_once)",
-            next_step="End one (`fab tunnel.list`, `fab tunnel.close`), or run `fab sweep`.",
-        )
+        raise
     return stay
 
 

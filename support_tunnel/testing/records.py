@@ -11,6 +11,7 @@ from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core.audit import Entry
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Clock, LedgerEntry, LoggedSession, Met
+from support_tunnel.core.report import Report
 from support_tunnel.testing.clock import ManualClock
 
 __all__ = ["FolderVault", "MemoryAcquaintances", "MemoryJournal", "MemoryLedger"]
@@ -21,6 +22,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._entries: dict[TunnelId, LedgerEntry] = {}
+        self._reports: dict[str, Report] = {}
 
     def write(self, entry: LedgerEntry) -> None:
         self._entries[entry.tunnel] = entry
@@ -33,6 +35,12 @@ class MemoryLedger:
 
     def remove(self, tunnel: TunnelId) -> None:
         self._entries.pop(tunnel, None)
+
+    def keep_report(self, report: Report) -> None:
+        self._reports[report.tunnel] = report
+
+    def reports(self) -> Sequence[Report]:
+        return sorted(self._reports.values(), key=lambda report: (report.at, report.tunnel), reverse=True)
 
 
 class FolderVault(TmpfsVault):

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from support_tunnel.adapters import ledger_disk
 from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Ledger, LedgerEntry
+from support_tunnel.core.report import Report, Step
 from support_tunnel.core.secret import Secret
 from support_tunnel.testing.records import MemoryLedger
 from support_tunnel.testing.shells import ScratchShell
@@ -48,6 +50,39 @@ def test_writing_again_replaces_and_removing_removes(ledger: Ledger) -> None:
     assert list(ledger.entries()) == [launched]
     ledger.remove(ENTRY.tunnel)
     assert list(ledger.entries()) == []
+
+
+def report(number: int, at: datetime = NOW) -> Report:
+    return Report(f"{number:032x}", "T-1", at, (Step("nodes deleted", True, "2"), Step("user deleted", False, "500")))
+
+
+def test_how_tunnels_ended_is_kept_the_latest_first_and_is_no_entry(ledger: Ledger) -> None:
+    assert list(ledger.reports()) == []
+    ledger.keep_report(report(1))
+    ledger.keep_report(report(2, NOW + timedelta(minutes=1)))
+    assert list(ledger.reports()) == [report(2, NOW + timedelta(minutes=1)), report(1)]
+    again = Report(report(1).tunnel, "T-1", NOW + timedelta(minutes=2), ())
+    ledger.keep_report(again)
+    assert next(iter(ledger.reports())) == again
+    assert len(ledger.reports()) == 2
+    assert list(ledger.entries()) == []
+
+
+def test_the_oldest_of_many_reports_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_disk, "KEPT", 3)
+    disk = DiskLedger(tmp_path / "ledger")
+    for number in range(5):
+        disk.keep_report(report(number, NOW + timedelta(minutes=number)))
+    assert [int(kept.tunnel, 16) for kept in disk.reports()] == [4, 3, 2]
+    (tmp_path / "reports" / f"{4:032x}.json").write_text("broken")
+    assert [int(kept.tunnel, 16) for kept in disk.reports()] == [3, 2]
+
+
+def test_an_entry_of_an_older_tool_is_read(disk: DiskLedger, file: Path) -> None:
+    document = json.loads(file.read_text())
+    del document["headscale"], document["ticket"]
+    file.write_text(json.dumps(document))
+    assert disk.read(ENTRY.tunnel) == ENTRY
 
 
 @pytest.fixture

@@ -26,6 +26,12 @@ def test_lowest_to_highest(tmp_path: Path) -> None:
     assert load(tmp_path, text, {"SUPPORT_TUNNEL_API": "https://environment"}).name == "File"
 
 
+def test_numbers_come_as_such_or_as_text(tmp_path: Path) -> None:
+    text = "support_tunnel:\n  tunnel_minutes: 10\n"
+    assert load(tmp_path, text).tunnel_minutes == 10
+    assert load(tmp_path, text, {"SUPPORT_TUNNEL_TUNNEL_MINUTES": "20"}).limits.usual == 1200
+
+
 def test_other_peoples_keys_of_the_inventory_are_theirs(tmp_path: Path) -> None:
     assert load(tmp_path, "ansible_user: root\nsupport_tunnel:\n  name: Ada\n").name == "Ada"
 
@@ -45,6 +51,9 @@ def test_the_shipped_inventory_loads() -> None:
         ("support_tunnel:\n  clouds: [local]\n", "support_tunnel/clouds"),
         ("support_tunnel:\n  clouds: {local: 3}\n", "support_tunnel/clouds/local"),
         ("support_tunnel:\n  refuse_code_on_argv: perhaps\n", "support_tunnel/refuse_code_on_argv"),
+        ("support_tunnel:\n  tunnel_minutes: true\n", "support_tunnel/tunnel_minutes"),
+        ("support_tunnel:\n  tunnels_at_once: -1\n", "support_tunnel/tunnels_at_once"),
+        ("support_tunnel:\n  tunnel_minutes_most: 3.5\n", "support_tunnel/tunnel_minutes_most"),
         ("a: [\n", "all.yml"),
     ],
 )

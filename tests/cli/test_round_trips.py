@@ -133,13 +133,14 @@ TEXTS = [name for name, kind in AdminSettings.__annotations__.items() if kind ==
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.fixed_dictionaries({name: LINE for name in TEXTS}),
+    most=st.integers(30, 1440),
     refuse=st.booleans(),
     clouds=st.dictionaries(WORD, st.dictionaries(WORD, LINE, max_size=2), min_size=1, max_size=2),
 )
 def test_p12_an_inventory_is_what_was_written_into_it(
-    tmp_path: Path, texts: dict[str, str], refuse: bool, clouds: dict[str, dict[str, str]]
+    tmp_path: Path, texts: dict[str, str], most: int, refuse: bool, clouds: dict[str, dict[str, str]]
 ) -> None:
-    wanted = AdminSettings(**texts, refuse_code_on_argv=refuse, clouds=clouds)
+    wanted = AdminSettings(**texts, tunnel_minutes_most=most, refuse_code_on_argv=refuse, clouds=clouds)  # type: ignore[arg-type]  # by TEXTS
     inventory = tmp_path / "all.yml"
     inventory.write_text(yaml.safe_dump({"support_tunnel": asdict(wanted)}, allow_unicode=True))
     assert load_admin_settings({"SUPPORT_TUNNEL_INVENTORY": str(inventory)}) == wanted

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from support_tunnel.core.errors import CoordinatorError, WrongState
+from support_tunnel.core.limits import Limits
 from support_tunnel.core.ports import Coordinator
 from support_tunnel.core.tailnet import Passage, read_policy
 from support_tunnel.core.tailnet.stay import read_stay
@@ -33,7 +34,7 @@ class Server:
 
     def opened(self, passage: Passage, *, seconds: int = HOUR, coordinator: Coordinator | None = None) -> None:
         face = coordinator or self.face
-        begin(face, passage.device, passage.ticket, seconds=seconds, at_once=5)
+        begin(face, passage.device, passage.ticket, seconds=seconds, limits=Limits())
         open_passage(face, self.clock, passage)
         for tag in passage.tags:
             self.headscale.join(face.create_join_key(600, tags=[tag]).text, tag.rpartition("--")[2])
@@ -70,14 +71,14 @@ def ended(server: Server, device: str, coordinator: Coordinator | None = None) -
 
 def test_the_sixth_at_once_is_refused_and_leaves_no_record(server: Server) -> None:
     for number in range(5):
-        begin(server.face, f"{number:08x}", "t", seconds=HOUR, at_once=5)
+        begin(server.face, f"{number:08x}", "t", seconds=HOUR, limits=Limits())
     with pytest.raises(WrongState) as refused:
-        begin(server.face, "ffffffff", "t", seconds=HOUR, at_once=5)
+        begin(server.face, "ffffffff", "t", seconds=HOUR, limits=Limits())
     assert refused.value.code == "tunnels.full"
     assert "tunnel.close" in refused.value.next_step
     assert len(look(server.face).stays) == 5
     ended(server, "00000000")
-    begin(server.face, "ffffffff", "t", seconds=HOUR, at_once=5)
+    begin(server.face, "ffffffff", "t", seconds=HOUR, limits=Limits())
 
 
 def test_two_tools_at_the_last_place_do_not_both_get_it(server: Server) -> None:
@@ -92,14 +93,14 @@ def test_two_tools_at_the_last_place_do_not_both_get_it(server: Server) -> None:
 
     other = Meanwhile(server.headscale, server.headscale.mint_api_key(HOUR).text)
     with pytest.raises(WrongState, match="at once"):
-        begin(other, "aaaaaaaa", "t", seconds=HOUR, at_once=1)
+        begin(other, "aaaaaaaa", "t", seconds=HOUR, limits=Limits(at_once=1))
     assert list(look(server.face).stays) == ["bbbbbbbb"]
 
 
 def test_a_tunnel_that_is_there_already_is_not_taken_over(server: Server) -> None:
     server.opened(A)
     with pytest.raises(WrongState) as refused:
-        begin(server.face, A.device, A.ticket, seconds=2 * HOUR, at_once=5)
+        begin(server.face, A.device, A.ticket, seconds=2 * HOUR, limits=Limits())
     assert refused.value.code == "tailnet.taken"
     assert look(server.face).stays[A.device].until == server.clock.now().replace(microsecond=0) + timedelta(hours=1)
 
@@ -110,12 +111,14 @@ def test_a_record_whose_making_broke_off_is_found_by_its_name(server: Server) ->
             super().create_user(name)
             raise CoordinatorError("headscale.unsure", "it may have happened")
 
-    begin(Unsure(server.headscale, server.headscale.mint_api_key(HOUR).text), A.device, "t", seconds=HOUR, at_once=5)
+    begin(
+        Unsure(server.headscale, server.headscale.mint_api_key(HOUR).text), A.device, "t", seconds=HOUR, limits=Limits()
+    )
     assert list(look(server.face).stays) == [A.device]
 
 
 def test_an_end_comes_closer_and_never_goes_further_away(server: Server) -> None:
-    begin(server.face, A.device, "t", seconds=HOUR, at_once=5)
+    begin(server.face, A.device, "t", seconds=HOUR, limits=Limits())
     first = look(server.face).stays[A.device].until
     shorten(server.face, A.device, 2 * HOUR)
     assert look(server.face).stays[A.device].until == first

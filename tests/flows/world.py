@@ -90,6 +90,7 @@ class World:
         trust: Trust | None = None,
         transports: tuple[Transport, ...] = ("wireguard",),
     ) -> None:
+        self.folder = folder
         self.manual = ManualClock()
         self.turns = Turns(self.manual)
         self.clock = TurnClock(self.turns)

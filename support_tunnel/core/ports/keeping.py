@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from support_tunnel.core.names import TunnelId
+from support_tunnel.core.report import Report
 from support_tunnel.core.secret import Secret
 
 __all__ = ["Ledger", "LedgerEntry", "Stage", "Vault"]
@@ -29,6 +30,10 @@ class LedgerEntry:
     server_id: str = ""
     server_address: str = ""
     device_name: str = ""
+    headscale: str = ""
+    """Address of the standing Headscale server it is on; `cloud` is empty then."""
+    ticket: str = ""
+    """As the admin gave it."""
 
 
 class Ledger(Protocol):
@@ -41,6 +46,14 @@ class Ledger(Protocol):
     def entries(self) -> Sequence[LedgerEntry]: ...
 
     def remove(self, tunnel: TunnelId) -> None: ...
+
+    def keep_report(self, report: Report) -> None:
+        """How a tunnel ended; one told before of the same tunnel is replaced, the oldest of many are dropped."""
+        ...
+
+    def reports(self) -> Sequence[Report]:
+        """What is kept of them, the latest first."""
+        ...
 
 
 class Vault(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from support_tunnel.core import ssh_key
-from support_tunnel.core.errors import WrongState
+from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
@@ -40,9 +40,10 @@ def create_server(
 ) -> Answered:
     """Answer one request with a fresh server; `read_aloud` is given the six digits when there are some.
 
-    `name` is how the owner sees this admin; `max_ttl` seconds, None for all that is offered; `ticket` goes into the
+    `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the
     session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
-    for the session. Raises WrongState when the tunnel is unknown, answered by someone else or already in this admin's ledger.
+    for the session. Raises UsageError `tunnel.minutes`; WrongState `tunnels.full`, and when the tunnel is unknown, answered by
+    someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
     named = identity(tunnel, name, ticket)
@@ -58,7 +59,7 @@ def create_server(
     offer = _read_offer(ports, code, mailbox)
     if offer.offer.transports == ("headscale",):
         require_programs(ports)  # before anything is made
-    ttl = min(offer.offer.max_ttl, max_ttl or offer.offer.max_ttl)
+    ttl = ports.limits.seconds(max_ttl, offer.offer.max_ttl)
     now = ports.clock.now()
     entry = LedgerEntry(
         tunnel=tunnel,
@@ -70,7 +71,9 @@ def create_server(
     )
     with ports.vault.hold(tunnel):
         try:
-            ports.ledger.write(entry)
+            with ports.vault.turn():  # two tools at the last place
+                ports.limits.require_room(_others(ports), "in your ledger")
+                ports.ledger.write(entry)
             ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
@@ -93,6 +96,13 @@ def create_server(
         except BaseException:
             tear_down(ports, tunnel)
             raise
+
+
+def _others(ports: AdminPorts) -> int:
+    try:
+        return len(ports.ledger.entries())
+    except UsageError:
+        return 0  # an older tunnel's damaged file, which `unfinished` tells of, keeps nobody from helping
 
 
 def _paths(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.limits import Limits
 from support_tunnel.core.ports import (
     Certifier,
     Clock,
@@ -80,6 +81,7 @@ class AdminPorts:
     certifier: Certifier | None = None
     """Where an organisation's devices are helped; None: session keys are let in as they are."""
     coordinator_for: CoordinatorFor = _no_coordinator
+    limits: Limits = field(default_factory=Limits)
     programs: Callable[[], Programs | None] = lambda: None
     """None: this admin answers no request whose only way is Headscale."""
     own_node: OwnNode | None = None
