@@ -42,7 +42,6 @@ NEWEST: Final = 2
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _SIGNER: Final = re.compile(r"ssh-ed25519(?:-cert-v01@openssh\.com)? [A-Za-z0-9+/]{68,4000}={0,2}")
 _ANSWER: Final = frozenset({"name", "paths", "scope", "signature", "signer", "ssh_keys", "ttl", "v"})
-_ANSWER_OF: Final = {PLAIN: _ANSWER, NEWEST: _ANSWER | {"helpers"}}
 _OFFER: Final = frozenset(
     {
         "kem",
@@ -200,7 +199,7 @@ class Answer:
             if_newer="Upgrade support-tunnel on this device (`inv upgrade` says how), and ask again.",
             if_older="Your helper has to upgrade support-tunnel; then ask again.",
         )
-        found = fields.record(value, "answer", _ANSWER_OF[version])
+        found = fields.record(value, "answer", _ANSWER | {"helpers"} if version > PLAIN else _ANSWER)
         paths = fields.items(found["paths"], "paths", low=1, high=4)
         keys = fields.items(found["ssh_keys"], "ssh_keys", low=1, high=4)
         read = cls(
