@@ -53,7 +53,7 @@ LAYERS = {
     ),
     "api": layer(
         "core",
-        "cryptography fastapi limits pydantic starlette uvicorn",
+        "alembic cryptography fastapi limits psycopg psycopg_pool pydantic sqlalchemy starlette uvicorn",
         "the mailbox relays bytes it cannot read, and is installed without the rest",
     ),
     "testing": layer(
@@ -83,14 +83,17 @@ NO_WORLD = {"core": WORLD | {"pathlib"}, "flows": WORLD}
 """A flow may hand a Path to `desired`, which reads; core has no use for one."""
 
 HEAVY = words(
-    "ansible fabric fastapi httpx jinja2 libcloud limits paramiko pydantic requests rich starlette uvicorn yaml"
+    "alembic ansible fabric fastapi httpx jinja2 libcloud limits paramiko psycopg psycopg_pool pydantic requests rich "
+    "sqlalchemy starlette uvicorn yaml"
 )
 """Slow to import: `inv --list` and `fab --list` may not pay for them."""
 
 STARTS_PROCESSES = {"subprocess"}
 MAY_START_PROCESSES = re.compile(r"support_tunnel\.adapters\.processes")
 
-NOT_ON_A_DEVICE = ("ansible", "fabric", "fastapi", "libcloud", "limits", "paramiko", "pydantic", "rich")
+NOT_ON_A_DEVICE = (
+    "alembic", "ansible", "fabric", "fastapi", "libcloud", "limits", "paramiko", "psycopg", "pydantic", "rich", "sqlalchemy",
+)  # fmt: skip
 DEVICE_LAYERS = ("core", "desired", "flows")
 
 

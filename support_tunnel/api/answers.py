@@ -18,6 +18,9 @@ from support_tunnel.api.store import StoreFull, StoreUnavailable
 
 __all__ = ["answer_refusals"]
 
+COMES_BACK = 2
+"""Seconds; a store that is locked or restarted seldom takes longer."""
+
 
 def answer_refusals(app: FastAPI, metrics: Metrics) -> None:
     """Have every expected error answered; what is left is a defect and becomes Starlette's bare 500."""
@@ -44,7 +47,8 @@ def answer_refusals(app: FastAPI, metrics: Metrics) -> None:
         return refused_with(Refusal(507, "api.full", "the mailbox has no room left"))
 
     async def unavailable(_: Request, __: Exception) -> JSONResponse:
-        return refused_with(Refusal(503, "api.store", "the mailbox cannot be reached right now"))
+        again = {"Retry-After": str(COMES_BACK)}
+        return refused_with(Refusal(503, "api.store", "the mailbox cannot be reached right now", headers=again))
 
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, malformed)

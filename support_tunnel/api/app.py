@@ -8,7 +8,7 @@ import logging
 import re
 from base64 import b64decode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -86,13 +86,15 @@ def create_app(settings: ApiSettings, *, store: Store, clock: Clock) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        purging = asyncio.create_task(_purge(store, clock, settings))
+        chores = [asyncio.create_task(_purge(store, clock, settings)), asyncio.create_task(_hear(store, bells))]
         try:
             yield
         finally:
-            purging.cancel()
-            with suppress(asyncio.CancelledError):
-                await purging
+            for chore in chores:
+                chore.cancel()
+            for chore in chores:
+                with suppress(asyncio.CancelledError):
+                    await chore
 
     app = FastAPI(
         title="support-tunnel mailbox",
@@ -214,6 +216,16 @@ def _messages(delivery: Delivery) -> models.Messages:
         state="closed" if delivery.closed else "open",
         messages=[models.Message(number=m.number, slot=m.slot, blob=m.data) for m in delivery.messages],
     )
+
+
+async def _hear(store: Store, bells: Bells) -> None:
+    """Wake readers for what other processes of the same store take in."""
+    async with aclosing(store.changes()) as changes:
+        async for tunnel in changes:
+            if tunnel is None:
+                bells.ring_all()
+            else:
+                bells.ring(tunnel)
 
 
 async def _purge(store: Store, clock: Clock, settings: ApiSettings) -> None:

@@ -1,6 +1,7 @@
 """Wakes the readers that wait for a tunnel: one event a reader, rung when something of that tunnel changed.
 
-In memory of one process, one event loop; a reader looks at the store after it has begun to listen, so no ring is lost.
+In memory of one process, one event loop; a reader looks at the store after it has begun to listen, so no ring is lost. What
+other processes change comes from the store (`Store.changes`).
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ class Bells:
         for bell in self._listeners.get(tunnel, ()):
             bell.set()
 
+    def ring_all(self) -> None:
+        """For when it is not known what changed."""
+        for tunnel in self._listeners:
+            self.ring(tunnel)
+
     def end(self) -> None:
         """Send everybody home, so that stopping does not wait for the longest poll."""
         self.ended = True
-        for tunnel in self._listeners:
-            self.ring(tunnel)
+        self.ring_all()

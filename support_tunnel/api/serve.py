@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +22,9 @@ from support_tunnel.api.store import Store
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.ports import Clock
 
+if TYPE_CHECKING:
+    from support_tunnel.api.postgres_store import PostgresStore
+
 __all__ = ["RunningApi", "open_store", "serve"]
 
 ONCE_STOPPING = 3
@@ -28,9 +32,22 @@ ONCE_STOPPING = 3
 MOST_CONNECTIONS = 2000
 
 
-def open_store(settings: ApiSettings) -> SqliteStore:
-    """Open the store of an API, running or not: SQLite shares it between processes."""
-    return SqliteStore(settings.store_path, max_bytes=settings.store_bytes, patience=settings.store_patience)
+def open_store(settings: ApiSettings) -> SqliteStore | PostgresStore:
+    """Open the store of an API, running or not: both share it between processes.
+
+    Raises UsageError `api.store`, `api.schema`, `database.string`, `database.extra`.
+    """
+    if settings.database is None:
+        return SqliteStore(settings.store_path, max_bytes=settings.store_bytes, patience=settings.store_patience)
+    try:
+        from support_tunnel.api.postgres_store import PostgresStore
+    except ImportError as error:
+        raise UsageError(
+            "database.extra",
+            f"what PostgreSQL needs is not installed: {error.name}",
+            next_step="Install the extra: pip install 'support-tunnel[postgres]'.",
+        ) from error
+    return PostgresStore(settings.database, max_bytes=settings.store_bytes, patience=settings.store_patience)
 
 
 def serve(settings: ApiSettings, *, clock: Clock, announce: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from support_tunnel.core.errors import UsageError
+from support_tunnel.core.secret import Secret
 
 __all__ = ["MAX_BLOB", "MAX_BODY", "ApiSettings", "is_loopback"]
 
@@ -21,10 +22,12 @@ MOST_HISTORY = 366
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Settings of one API process. There is one process by design: wake-up and rate limits live in its memory."""
+    """Settings of one API process. Rate limits live in its memory; over SQLite one process serves everybody."""
 
     state_dir: Path
     """Holds `mailbox.sqlite` and the self-made certificate; made 0700."""
+    database: Secret[str] | None = None
+    """Connection string of a PostgreSQL database to use in place of `mailbox.sqlite`; several processes may share it."""
     host: str = "127.0.0.1"
     port: int = 8443
     names: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class ApiSettings:
     store_bytes: int = 256 * 1024 * 1024
     """The store never grows beyond this; further writes are answered 507, reads go on."""
     store_patience: float = 2.0
-    """Seconds to wait for a store that another process has locked, then 503."""
+    """Seconds to wait for a store that another process has locked, or that does not answer; then 503."""
 
     def __post_init__(self) -> None:
         if self.plain and not is_loopback(self.host):

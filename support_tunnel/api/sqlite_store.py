@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -252,6 +252,12 @@ class SqliteStore:
     def check(self) -> None:
         with self._read() as db:
             db.execute("SELECT count(*) FROM tunnels").fetchone()
+
+    async def changes(self) -> AsyncGenerator[TunnelId | None, None]:
+        """None: one process serves the file, others only look or make tokens."""
+        others: tuple[TunnelId, ...] = ()
+        for tunnel in others:
+            yield tunnel
 
     def disconnect(self) -> None:
         with self._lock:

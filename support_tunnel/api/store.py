@@ -6,7 +6,7 @@ Times are aware UTC.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -177,6 +177,13 @@ class Store(TokenStore, Protocol):
 
     def check(self) -> None:
         """Raise StoreUnavailable unless the store can be read."""
+        ...
+
+    def changes(self) -> AsyncGenerator[TunnelId | None, None]:
+        """Tunnels as other processes change them; None when changes may have been missed, so all are to be looked at.
+
+        Ends by itself where no other process can serve the same store.
+        """
         ...
 
     def disconnect(self) -> None: ...

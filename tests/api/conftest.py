@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 
-from support_tunnel.api.serve import RunningApi
+from support_tunnel.api.serve import RunningApi, open_store
 from support_tunnel.api.settings import ApiSettings
+from support_tunnel.api.store import Store
+from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
+from tests.api.postgres import Postgres, real_postgres
+
+Reopen = Callable[[], Store]
 
 
 @pytest.fixture
@@ -35,3 +40,35 @@ def run_api(tmp_path: Path, clock: ManualClock) -> Iterator[Callable[..., Runnin
             return running.enter_context(RunningApi(settings, clock=clock, store=store))
 
         yield run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with real_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[Secret[str]]:
+    """The connection string of a mailbox's database of its own, empty and up to date."""
+    with postgres.database() as name:
+        yield postgres.dsn(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def chosen(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings that choose the store."""
+    return {} if request.param == "sqlite" else {"database": request.getfixturevalue("database")}
+
+
+@pytest.fixture
+def reopen(tmp_path: Path, chosen: dict[str, Any]) -> Iterator[Reopen]:
+    """Open the same store once more, as another process would."""
+    with ExitStack() as ends:
+
+        def opened() -> Store:
+            store = open_store(ApiSettings(tmp_path / "api", **chosen))
+            ends.callback(store.disconnect)
+            return store
+
+        yield opened

@@ -1,6 +1,7 @@
-"""The same cases over the fake and over the real API through TLS, pin and client: what passes here may be believed of both.
+"""The same cases over the fake and over the real API, with either store, through TLS, pin and client: what passes here may be
+believed of all three.
 
-Over 300 lines: one suite in one place, so that no case can run over one of the two only.
+Over 300 lines: one suite in one place, so that no case can run over one of them only.
 """
 
 from __future__ import annotations
@@ -67,12 +68,18 @@ class HttpOffice:
         return self._ends.enter_context(face)
 
 
-@pytest.fixture(params=["fake", "http"])
+@pytest.fixture(params=["fake", "http", "postgres"])
 def office(
     request: pytest.FixtureRequest, clock: ManualClock, run_api: Callable[..., RunningApi]
 ) -> Iterator[FakePostOffice | HttpOffice]:
     with ExitStack() as ends:
-        yield FakePostOffice(clock) if request.param == "fake" else HttpOffice(run_api(), clock, ends)
+        match request.param:
+            case "fake":
+                yield FakePostOffice(clock)
+            case "http":
+                yield HttpOffice(run_api(), clock, ends)
+            case _:
+                yield HttpOffice(run_api(database=request.getfixturevalue("database")), clock, ends)
 
 
 @pytest.fixture

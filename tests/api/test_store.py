@@ -16,7 +16,7 @@ from support_tunnel.adapters.mailbox_http import HttpMailbox
 from support_tunnel.api.serve import RunningApi
 from support_tunnel.api.sqlite_schema import SCHEMA_VERSION, SCHEMAS
 from support_tunnel.api.sqlite_store import SqliteStore
-from support_tunnel.api.store import Outcome, Put, StoreFull
+from support_tunnel.api.store import Put
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
@@ -113,10 +113,6 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(path: Path, clo
             assert list(store.history()) == []
 
 
-def test_a_message_for_a_tunnel_that_went_meanwhile_is_not_stored(store: SqliteStore, clock: ManualClock) -> None:
-    assert store.append(row().tunnel, "confirm", b"m3", by="", now=clock.now()).outcome is Outcome.GONE
-
-
 def test_a_store_of_another_schema_is_not_touched(path: Path) -> None:
     SqliteStore(path).disconnect()
     with closing(sqlite3.connect(path)) as db:
@@ -135,32 +131,6 @@ def test_a_file_that_is_no_store_is_named(path: Path) -> None:
     assert refused.value.code == "api.store"
 
 
-def test_a_full_store_refuses_politely_still_reads_and_recovers(
-    run_api: Callable[..., RunningApi], clock: ManualClock
-) -> None:
-    api = run_api(store_bytes=160 * 1024)
-    tokens: list[tuple[TunnelId, Secret[str]]] = []
-
-    def fill() -> None:
-        for _ in range(100):
-            with face(api) as device:
-                tunnel = row().tunnel
-                device.open(tunnel, bytes(16 * 1024), claim=CLAIM, ttl=600)
-                tokens.append((tunnel, device.device_token))
-
-    with pytest.raises(HostError, match="status 507"):
-        fill()
-    tunnel_id, token = tokens[0]
-    with face(api, token) as device:
-        assert len(device.messages(tunnel_id, after=0, wait=0)) == 1
-    with pytest.raises(StoreFull):
-        api.store.put(row(bytes(16 * 1024)), clock.now())
-    clock.advance(601)
-    api.store.purge(clock.now(), history=WEEK)
-    with face(api) as device:
-        device.open(row().tunnel, b"offer", claim=CLAIM, ttl=600)
-
-
 def test_a_locked_store_is_503_and_nothing_is_lost(run_api: Callable[..., RunningApi], tmp_path: Path) -> None:
     api = run_api(store_patience=0.05)
     tunnel = row().tunnel
@@ -173,22 +143,3 @@ def test_a_locked_store_is_503_and_nothing_is_lost(run_api: Callable[..., Runnin
             assert len(device.messages(tunnel, after=0, wait=0)) == 1
         device.post(tunnel, "confirm", b"m3")
         assert [blob.data for blob in device.messages(tunnel, after=1, wait=0)] == [b"m3"]
-
-
-def test_the_clock_of_the_api_moves_nothing_but_its_own_rows(
-    run_api: Callable[..., RunningApi], tmp_path: Path
-) -> None:
-    """A day forward forgets early, a day back forgets late; neither changes the time a tunnel was given."""
-    tunnel = row().tunnel
-    api = run_api()
-    with face(api) as device:
-        device.open(tunnel, b"offer", claim=CLAIM, ttl=600)
-    given = api.store.tunnel(tunnel, ManualClock().now())
-    api.stop()
-    yesterday = ManualClock()
-    with SqliteStore(tmp_path / "api" / "mailbox.sqlite") as store:
-        assert given is not None
-        early = store.tunnel(tunnel, yesterday.now().replace(year=2029))
-        assert early == given
-        yesterday.advance(86_400)
-        assert store.tunnel(tunnel, yesterday.now()) is None
