@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["namespace"]
 
+SWEEP_FORKS = 16
+"""Servers that are ended at the same time, over all clouds."""
 _JSON = "one line of JSON a result, for programs"
 _ID = "tunnel id, or the first digits of it"
 
@@ -186,13 +189,14 @@ def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
 @verb(aliases=("gc",), flags={"dry-run": "say what would be ended, end nothing", "json": _JSON})
 def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
     """End whatever a killed tool left behind and every server of ours that is past its own expiry."""
+    from support_tunnel.adapters.at_once import at_once
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.rehearsal.stage import remove_dead
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.flows.admin import sweep as flow
 
     ports = admin_ports(load_admin_settings(os.environ))
-    swept = flow.sweep(ports, dry_run=dry_run)
+    swept = flow.sweep(ports, dry_run=dry_run, at_once=partial(at_once, forks=SWEEP_FORKS))
     if not dry_run and os.geteuid() == 0:
         swept.ended += remove_dead()
     ports.progress.end()

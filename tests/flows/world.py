@@ -228,8 +228,8 @@ class World:
         finally:
             self.device.keeper_dies(tunnel[:8])
 
-    def sweep(self, wiring: FaultWiring | None = None, **flags: bool) -> Swept:
-        return sweep(self.admin_ports(wiring), **flags)
+    def sweep(self, wiring: FaultWiring | None = None, *, dry_run: bool = False) -> Swept:
+        return sweep(self.admin_ports(wiring), dry_run=dry_run)
 
     def clean_up(self, wiring: FaultWiring | None = None) -> list[TunnelId]:
         return clean_up(self.device_ports(wiring))

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.ports import Shell
 from support_tunnel.desired import FactsNeeded, Plan, Report, compile_roles, read_facts
+from support_tunnel.flows.at_once import AtOnce
 from support_tunnel.flows.library import Library
 
-__all__ = ["AtOnce", "Outcome", "Target", "converge"]
+__all__ = ["Outcome", "Target", "converge"]
 
 PATIENCE = 900.0
 """Seconds for one host, packages included."""
@@ -51,12 +51,6 @@ class Outcome:
 
 Job = tuple[Target, Plan | None]
 """None: to be compiled when the host has told its facts."""
-
-
-class AtOnce(Protocol):
-    """Runs `work` on all jobs, several at a time, and yields the outcomes as they come."""
-
-    def __call__(self, work: Callable[[Job], Outcome], items: Sequence[Job]) -> Iterator[Outcome]: ...
 
 
 def converge(

@@ -8,6 +8,8 @@ from support_tunnel.core.errors import SupportTunnelError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.stop import stop
+from support_tunnel.flows.admin.sweep_clouds import due, end_due
+from support_tunnel.flows.at_once import AtOnce, one_after_another
 
 __all__ = ["Swept", "sweep"]
 
@@ -21,31 +23,19 @@ class Swept:
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
-def sweep(ports: AdminPorts, *, dry_run: bool = False) -> Swept:
+def sweep(ports: AdminPorts, *, dry_run: bool = False, at_once: AtOnce = one_after_another) -> Swept:
     """Ours are: ledger entries nobody works on that never connected or are over, this machine's nodes of tunnels that nobody
     has any more, and servers with our tag past expiry."""
     swept = Swept()
-    now = ports.clock.now()
     nodes = () if ports.own_node is None else ports.own_node.tunnels()
     for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels(), *nodes]):
         _end(ports, tunnel, swept, dry_run=dry_run)
-    for name, cloud in ports.clouds.items():
-        try:
-            servers = cloud.servers()
-        except SupportTunnelError as error:
-            swept.failed.append((f"cloud {name}", error.message))
-            continue
-        for server in servers:
-            expires = server.tags.get("st-expires", "")
-            if not expires.isdigit() or int(expires) > now.timestamp():
-                continue
-            label = f"server {server.name} ({name})"
-            try:
-                if not dry_run:
-                    cloud.destroy(server.id)
-                swept.ended.append(label)
-            except SupportTunnelError as error:
-                swept.failed.append((label, error.message))
+    over = due(ports.clouds, ports.clock.now(), at_once)
+    for one in over if dry_run else end_due(ports.clouds, over, at_once):
+        if one.trouble is not None:
+            swept.failed.append((one.label, one.trouble))
+        else:
+            swept.ended.append(one.label)
     return swept
 
 
