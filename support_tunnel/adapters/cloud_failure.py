@@ -15,7 +15,7 @@ from support_tunnel.core.errors import CloudError, SupportTunnelError
 
 __all__ = ["Kind", "as_cloud_error", "classify"]
 
-Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "bad-request", "unknown"]
+Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "taken", "bad-request", "unknown"]
 
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
@@ -25,7 +25,7 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     ),
     (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),
     (r"DependencyViolation|InvalidGroup\.InUse|resource_in_use|resourceInUse|(?i:in use)", "in-use"),
-    (r"IdempotentParameterMismatch", "bad-request"),
+    (r"uniqueness_error|InvalidGroup\.Duplicate|(?i:already ?exists)", "taken"),
     (r"AuthFailure|UnauthorizedOperation|ExpiredToken|RequestExpired", "auth"),
 )
 
@@ -38,6 +38,7 @@ _WORDS: dict[Kind, tuple[str, str]] = {
         "has no room for another server of this account",
         "Raise its quota in the cloud's own console or end servers there, or name another cloud in the inventory.",
     ),
+    "taken": ("has something of that name already", "Run `fab sweep`, then the same command again."),
     "in-use": ("still uses what should go", "Wait a minute, then run `fab sweep`."),
     "bad-request": ("refused the request", "Check size, image and region of this cloud in the inventory."),
     "unknown": ("failed", "Look at the cloud's own console; `fab sweep` removes what carries our tags."),

@@ -80,12 +80,12 @@ class LibcloudCloud:
                 made = self._server(self.row.create(driver, spec.name, arguments))
             except Exception as error:  # drivers raise bare ones too; what is not known to pass by itself goes on up
                 failure, kind = self._failure(error), classify(error)
-                if failure is error or kind not in (*_PASSES, "unknown"):
+                if failure is error or kind not in (*_PASSES, "unknown", "taken"):
                     raise failure from error
                 adopted = self._adopt(spec)
                 if adopted is not None:
                     return adopted
-                if kind == "unknown" or pause is None:
+                if kind in ("unknown", "taken") or pause is None:
                     raise failure from error
                 self._pause(pause)
             else:
@@ -138,6 +138,8 @@ class LibcloudCloud:
                 next_step=f"Run `fab sweep`, or end server {server_id} in the cloud's own console.",
             ) from error
         tunnel = self.row.tags(node)[_OURS]
+        if self.row.firewall is None or any(server.tags[_OURS] == tunnel for server in self._ours()):
+            return  # a second server of one create ends; the first still needs its ports
         for opened in self._firewalls():
             if opened.tags[_OURS] == tunnel:
                 self._close(opened.id)

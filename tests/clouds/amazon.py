@@ -73,6 +73,14 @@ class Amazon:
         groups = [group for by_id in self.backend.groups.values() for group in by_id.values()]
         return [group.id for group in groups if group.name != "default"]
 
+    def rules(self) -> set[tuple[str, int, str]]:
+        groups = [
+            group for by_id in self.backend.groups.values() for group in by_id.values() if group.name != "default"
+        ]
+        rules = [rule for group in groups for rule in group.ingress_rules]
+        assert all(rule.from_port == rule.to_port for rule in rules)
+        return {(rule.ip_protocol, rule.from_port, *rule.ip_range.values()) for rule in rules}
+
     def foreign(self, name: str) -> str:
         made = self.backend.run_instances(
             "ami-0000000000000d131", 1, "", [], instance_type="t3.micro", tags={"instance": {"Name": name, "team": "web"}},

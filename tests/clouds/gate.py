@@ -62,6 +62,9 @@ class Provider(Protocol):
     def walls(self) -> list[str]:
         """Ids of all firewalls that are there, ours or not, the account's own first one left out."""
 
+    def rules(self) -> set[tuple[str, int, str]]:
+        """What all of them let in: protocol, port, network."""
+
     def foreign(self, name: str) -> str:
         """Put a server there that somebody else made, and return its id."""
 

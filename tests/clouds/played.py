@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.clouds.amazon import Amazon
+from tests.clouds.digitalocean import DigitalOcean
 from tests.clouds.gate import Provider
+from tests.clouds.hetzner import Hetzner
 
 __all__ = ["PLAYED"]
 
-PLAYED: Mapping[str, Callable[[], Provider]] = {"ec2": Amazon}
+PLAYED: Mapping[str, Callable[[], Provider]] = {
+    "ec2": Amazon,
+    "digitalocean": DigitalOcean,
+    "hetzner": Hetzner,
+}

@@ -32,8 +32,8 @@ class Site:
     """The same cloud as another process reaches it, that has nothing but the account."""
 
 
-def reach(made: Gate, clock: ManualClock) -> LibcloudCloud:
-    given = made.provider.settings(made.url)
+def reach(made: Gate, clock: ManualClock, **besides: str) -> LibcloudCloud:
+    given = {**made.provider.settings(made.url), **besides}
     secrets = {setting.name for setting in CLOUDS[made.provider.name].settings if setting.secret}
     inventory = {name: f"file:{value}" if name in secrets else value for name, value in given.items()}
     return LibcloudCloud(
@@ -46,6 +46,8 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     clock = ManualClock()
     with gate(request.param()) as made:
         yield Site(reach(made, clock), made, made.provider, clock, lambda: reach(made, clock))
+    contract = getattr(made.provider, "contract", None)
+    assert contract is None or contract.complaints == []
 
 
 def spec(name: str = "st-5a5a5a5a", tunnel: str = TUNNEL) -> ServerSpec:
@@ -81,9 +83,22 @@ def test_destroyed_is_gone_with_its_firewall_and_again_is_fine(site: Site) -> No
     assert site.provider.everything() == site.provider.walls() == []
 
 
+def test_exactly_the_tunnels_ports_are_open_and_ssh_for_the_admins_networks(site: Site) -> None:
+    if site.cloud.row.firewall is None:
+        assert site.provider.rules() == set()
+        return
+    reach(site.gate, site.clock, ssh_from="192.0.2.0/24 2001:db8::/32").create(spec())
+    assert site.provider.rules() == {
+        ("tcp", 22, "192.0.2.0/24"),
+        ("tcp", 22, "2001:db8::/32"),
+        ("udp", 31_000, "0.0.0.0/0"),
+        ("udp", 31_000, "::/0"),
+    }
+
+
 def test_a_servers_of_somebody_else_is_neither_shown_nor_ended(site: Site) -> None:
     """With our name even: the tag alone makes it ours."""
-    foreign = site.provider.foreign("st-5a5a5a5a")
+    foreign = site.provider.foreign("st-6b6b6b6b")
     made = site.cloud.create(spec())
     assert [server.id for server in site.cloud.servers()] == [made.id]
     with suppress(CloudError):  # refused, or not even found where the cloud itself lists ours alone
@@ -200,6 +215,7 @@ def test_two_servers_of_one_create_become_one(site: Site) -> None:
     ]
     made = site.cloud.create(spec())
     assert site.provider.everything() == [made.id]
+    assert len(site.provider.walls()) == (1 if site.cloud.row.firewall else 0), "it still needs its ports"
 
 
 def test_a_destroy_that_fails_is_sent_again_and_then_told(site: Site) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["REQUEST_SECONDS", "driver_class", "point_at"]
+__all__ = ["REQUEST_SECONDS", "driver_class", "make_safe", "point_at"]
 
 REQUEST_SECONDS = 60
 """Longest that one request to a cloud may take."""
 
 
-def driver_class(name: str) -> Callable[..., Any]:
-    """libcloud's driver of this name. Raises UsageError `cloud.debug` when libcloud would log whole requests."""
+def make_safe() -> None:
+    """Before any driver is made. Raises UsageError `cloud.debug` when libcloud would log whole requests."""
     if os.environ.get("LIBCLOUD_DEBUG"):
         raise UsageError(
             "cloud.debug",
@@ -23,10 +23,16 @@ def driver_class(name: str) -> Callable[..., Any]:
             next_step="Unset it: unset LIBCLOUD_DEBUG",
         )
     from libcloud.common import base
-    from libcloud.compute.providers import get_driver
 
     # Any text in LIBCLOUD_RETRY_FAILED_HTTP_REQUESTS, "false" too, turns it on, and then a create is sent twice.
     base.RETRY_FAILED_HTTP_REQUESTS = False
+
+
+def driver_class(name: str) -> Callable[..., Any]:
+    """libcloud's driver of this name. Raises as `make_safe`."""
+    make_safe()
+    from libcloud.compute.providers import get_driver
+
     found: Callable[..., Any] = get_driver(name)
     return found
 

@@ -16,7 +16,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
 __all__ = [
-    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "networks", "pairs", "size",
+    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "location", "networks", "pairs", "size",
     "sources", "spoken", "tags_of", "words",
 ]  # fmt: skip
 
@@ -47,6 +47,12 @@ def image(driver: Any, name: str) -> Any:
     from libcloud.compute.base import NodeImage
 
     return NodeImage(name, name, driver)
+
+
+def location(driver: Any, name: str) -> Any:
+    from libcloud.compute.base import NodeLocation
+
+    return NodeLocation(name, name, "", driver)
 
 
 def address(node: Any) -> str:

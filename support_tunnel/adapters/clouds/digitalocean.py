@@ -1,0 +1,124 @@
+"""DigitalOcean. Its tags are words, so ours are `name:value`, and one bare `st-tunnel` that the list is asked for.
+
+A firewall there has no tags of its own, only those of the droplets that it is for: it is for those of one tunnel, and its name holds
+the hour in which it is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds.drivers import make_safe, point_at
+from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
+from support_tunnel.core.ports import ServerSpec
+
+__all__ = ["DIGITALOCEAN"]
+
+_OURS = "st-tunnel"
+_EVERYWHERE = {"addresses": ["0.0.0.0/0", "::/0"]}
+
+
+def _connect(told: Told) -> Any:
+    make_safe()
+    from support_tunnel.adapters.clouds.digitalocean_driver import DigitalOceanDriver
+
+    return point_at(DigitalOceanDriver(told["token"].reveal()), told["endpoint"])
+
+
+def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
+    network = {"vpc_uuid": told["network"]} if told["network"] else {}
+    return {
+        "size": words.size(driver, words.by_word("size", DIGITALOCEAN.sizes, spec.size, told)),
+        "image": words.image(driver, words.by_word("image", DIGITALOCEAN.images, spec.image, told)),
+        "location": words.location(driver, told["region"]),
+        "ex_user_data": spec.user_data,
+        # Without the agent there is no web console of the provider's that logs in as root.
+        "ex_create_attr": {"tags": [_OURS, *words.words(spec.tags, 255)], "ipv6": True, "with_droplet_agent": False, **network},
+    }  # fmt: skip
+
+
+def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
+    name = f"{spec.name}.{spec.tags['st-expires']}"
+    for known in driver.ex_firewalls():
+        if known["name"] == name:
+            return str(known["id"])
+    tag = f"{_OURS}:{spec.tags[_OURS]}"
+    driver.ex_make_tag(tag)
+    inbound = [
+        {
+            "protocol": port.protocol,
+            "ports": str(port.port),
+            "sources": {"addresses": [str(network) for network in words.sources(port, told)]},
+        }
+        for port in spec.open_ports
+    ]
+    # Without rules for it, nothing gets out.
+    outbound = [
+        {"protocol": protocol, "ports": "0", "destinations": _EVERYWHERE} for protocol in ("tcp", "udp", "icmp")
+    ]
+    made = driver.ex_open_firewall({"name": name, "tags": [tag], "inbound_rules": inbound, "outbound_rules": outbound})
+    return str(made["id"])
+
+
+def _walls(driver: Any, told: Told) -> list[Opened]:
+    found = []
+    for wall in driver.ex_firewalls():
+        tags = words.pairs(wall.get("tags") or [])
+        name, dot, expires = str(wall["name"]).partition(".")
+        if _OURS in tags and dot and name.startswith("st-"):
+            found.append(Opened(str(wall["id"]), name, {**tags, "st-expires": expires}))
+    return found
+
+
+def _close(driver: Any, firewall_id: str, told: Told) -> None:
+    tags = [tag for wall in driver.ex_firewalls() if str(wall["id"]) == firewall_id for tag in wall.get("tags") or []]
+    driver.ex_close_firewall(firewall_id)
+    for tag in tags:  # last: by its tag a firewall is known to be ours
+        driver.ex_remove_tag(tag)
+
+
+def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
+    wanted = words.by_word("size", DIGITALOCEAN.sizes, spec.size, told)
+    return next((float(size.extra["price_hourly"]) for size in driver.list_sizes() if size.name == wanted), None)
+
+
+DIGITALOCEAN = CloudRow(
+    name="digitalocean",
+    title="DigitalOcean",
+    connect=_connect,
+    arguments=_arguments,
+    tags=lambda node: words.pairs(node.extra["tags"]),
+    address=words.address,
+    genuine=lambda driver: bool(driver.list_locations()),
+    settings=(
+        Setting("token", "where an access token is", needed=True, secret=True),
+        Setting("region", "a region such as fra1", needed=True),
+        Setting("network", "the UUID of a VPC, in place of the region's default one"),
+        words.SIZE,
+        words.IMAGE,
+        words.SSH_FROM,
+        Setting("endpoint", "another address of the API than DigitalOcean's own"),
+    ),
+    listed=lambda driver: list(driver.ex_list_by_tag(_OURS)),
+    firewall=Firewall(open=_open, listed=_walls, close=_close),
+    sizes={"small": "s-1vcpu-1gb", "medium": "s-2vcpu-2gb"},
+    images={"debian-12": "debian-12-x64", "debian-13": "debian-13-x64"},
+    user_data_limit=65_536,
+    console="https://cloud.digitalocean.com/droplets",
+    permissions=(
+        "droplet:create",
+        "droplet:read",
+        "droplet:delete",
+        "tag:create",
+        "tag:read",
+        "tag:delete",
+        "firewall:create",
+        "firewall:read",
+        "firewall:delete",
+        "regions:read",
+        "sizes:read",
+        "image:read",
+    ),
+    hourly=_price,
+)

@@ -1,0 +1,111 @@
+"""DigitalOcean with state: droplets as it really answered with them, held to its own description of its API."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from tests.clouds.contract import Contract
+from tests.clouds.gate import Answer, Request
+from tests.clouds.rest import Rest, answer, recorded
+
+__all__ = ["DigitalOcean"]
+
+
+def _error(code: str, message: str) -> dict[str, str]:
+    return {"id": code, "message": message}
+
+
+class DigitalOcean(Rest):
+    name = "digitalocean"
+    creating = "POST /v2/droplets"
+    listing = "GET /v2/droplets"
+    destroying = r"DELETE /v2/droplets/\d+"
+    refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
+        "auth": (401, _error("unauthorized", "Unable to authenticate you")),
+        "quota": (422, _error("unprocessable_entity", "creating this/these droplet(s) will exceed your droplet limit")),
+        "rate": (429, _error("too_many_requests", "API Rate limit exceeded.")),
+        "bad-request": (422, _error("unprocessable_entity", "You specified an invalid size for Droplet creation.")),
+        "retry": (500, _error("server_error", "Unexpected server-side error")),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contract = Contract("digitalocean")
+        self.tags: set[str] = set()
+        self.routes = [
+            (self.creating, self._create),
+            (self.listing, self._list),
+            (r"DELETE /v2/droplets/(\d+)", self._destroy),
+            ("POST /v2/firewalls", self._open),
+            ("GET /v2/firewalls", self._walls),
+            (r"DELETE /v2/firewalls/([\w-]+)", self._close),
+            ("POST /v2/tags", self._tag),
+            (r"DELETE /v2/tags/([\w:-]+)", self._untag),
+            ("GET /v2/regions", lambda _: answer(200, recorded("digitalocean_v2/list_locations.json"))),
+        ]
+
+    def settings(self, url: str) -> dict[str, str]:
+        return {"token": "canary-token", "region": "fra1", "endpoint": url}
+
+    def not_found(self) -> object:
+        return _error("not_found", "The resource you were accessing could not be found.")
+
+    def foreign(self, name: str) -> str:
+        return str(self._make({"name": name, "tags": ["web"]})["id"])
+
+    def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
+        for rule in wall["inbound_rules"]:
+            for network in rule["sources"]["addresses"]:
+                yield rule["protocol"], int(rule["ports"]), network
+
+    def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
+        droplet = copy.deepcopy(recorded("digitalocean_v2/list_nodes.json")["droplets"][0])
+        droplet |= {"id": next(self.numbers), "name": asked["name"], "tags": asked.get("tags") or []}
+        self.tags |= set(droplet["tags"])
+        self.servers[str(droplet["id"])] = droplet
+        return dict(droplet)
+
+    def _create(self, request: Request) -> Answer:
+        return answer(202, {"droplet": self._make(json.loads(request.body)), "links": {}})
+
+    def _list(self, request: Request) -> Answer:
+        wanted = request.query.get("tag_name")
+        found = [droplet for droplet in self.servers.values() if wanted is None or wanted in droplet["tags"]]
+        return self._page(request, "droplets", found)
+
+    def _page(self, request: Request, what: str, found: list[Any]) -> Answer:
+        """Two a page, so that what reads only the first one is found out."""
+        page = int(request.query.get("page", "1"))
+        more = {"pages": {"next": f"/?page={page + 1}"}} if len(found) > 2 * page else {}
+        return answer(200, {what: found[2 * page - 2 : 2 * page], "links": more, "meta": {"total": len(found)}})
+
+    def _destroy(self, _: Request, number: str) -> Answer:
+        return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())
+
+    def _open(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        if not set(asked.get("tags") or []) <= self.tags:
+            return answer(422, _error("unprocessable_entity", "tags do not exist"))
+        number = f"bb4b2611-{next(self.numbers)}"
+        self.firewalls[number] = {**asked, "id": number, "status": "succeeded"}
+        return answer(202, {"firewall": self.firewalls[number]})
+
+    def _walls(self, request: Request) -> Answer:
+        return self._page(request, "firewalls", list(self.firewalls.values()))
+
+    def _close(self, _: Request, number: str) -> Answer:
+        return answer(204) if self.firewalls.pop(number, None) else answer(404, self.not_found())
+
+    def _tag(self, request: Request) -> Answer:
+        name = json.loads(request.body)["name"]
+        self.tags.add(name)
+        return answer(201, {"tag": {"name": name}})
+
+    def _untag(self, _: Request, name: str) -> Answer:
+        self.tags.discard(name)
+        for droplet in self.servers.values():
+            droplet["tags"] = [tag for tag in droplet["tags"] if tag != name]
+        return answer(204)

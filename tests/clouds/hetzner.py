@@ -1,0 +1,137 @@
+"""Hetzner Cloud with state, held to Hetzner's own description of its API (contracts/hetzner.yml)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from tests.clouds.contract import Contract
+from tests.clouds.gate import Answer, Request
+from tests.clouds.rest import Rest, answer
+
+__all__ = ["Hetzner"]
+
+_PAGE = {"last_page": 1, "next_page": None, "page": 1, "per_page": 50, "previous_page": None, "total_entries": 1}
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+class Hetzner(Rest):
+    name = "hetzner"
+    creating = "POST /v1/servers"
+    listing = "GET /v1/servers"
+    destroying = r"DELETE /v1/servers/\d+"
+    refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
+        "auth": (401, _error("unauthorized", "unable to authenticate")),
+        "quota": (403, _error("resource_limit_exceeded", "server limit exceeded")),
+        "rate": (429, _error("rate_limit_exceeded", "limit of 3600 requests per hour reached")),
+        "bad-request": (422, _error("invalid_input", "server type cx0 not found")),
+        "retry": (500, _error("server_error", "internal error")),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contract = Contract("hetzner")
+        self.routes = [
+            (self.creating, self._create),
+            (self.listing, self._list),
+            (r"DELETE /v1/servers/(\d+)", self._destroy),
+            ("POST /v1/firewalls", self._open),
+            ("GET /v1/firewalls", self._walls),
+            (r"DELETE /v1/firewalls/(\d+)", self._close),
+            ("GET /v1/locations", lambda _: answer(200, {"locations": [_PLACE], "meta": {"pagination": _PAGE}})),
+        ]
+
+    def settings(self, url: str) -> dict[str, str]:
+        return {"token": "canary-token", "region": "fsn1", "endpoint": url}
+
+    def foreign(self, name: str) -> str:
+        return str(self._make({"name": name, "labels": {"team": "web"}})["id"])
+
+    def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
+        for rule in wall["rules"]:
+            for network in rule["source_ips"]:
+                yield rule["protocol"], int(rule["port"]), network
+
+    def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
+        number = next(self.numbers)
+        addresses = asked.get("public_net", {})
+        server = {
+            "id": number, "name": asked["name"], "labels": asked.get("labels", {}), "status": "running",
+            "created": "2030-01-01T00:00:00+00:00", "private_net": [], "locked": False, "backup_window": None, "datacenter": {},
+            "image": None, "included_traffic": 0, "ingoing_traffic": 0, "iso": None, "outgoing_traffic": 0, "primary_disk_size": 40,
+            "protection": {"delete": False, "rebuild": False}, "rescue_enabled": False, "server_type": {},
+            "public_net": {
+                "floating_ips": [],
+                "firewalls": [{"id": wall["firewall"], "status": "applied"} for wall in asked.get("firewalls", [])],
+                "ipv4": {"ip": "9.9.9.9", "blocked": False, "dns_ptr": "x"} if addresses.get("enable_ipv4", True) else None,
+                "ipv6": {"ip": "2a01:4f8:c0c:1::/64", "blocked": False, "dns_ptr": []},
+            },
+        }  # fmt: skip
+        self.servers[str(number)] = server
+        return server
+
+    def _create(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        if any(server["name"] == asked["name"] for server in self.servers.values()):
+            return answer(409, _error("uniqueness_error", "server name is already used"))
+        server = self._make(asked)
+        made = {"action": _action("create_server"), "next_actions": [], "root_password": "x", "server": server}
+        return answer(201, made)
+
+    def _list(self, request: Request) -> Answer:
+        found = [
+            one for one in self.servers.values() if request.query.get("label_selector", "") in {"", *one["labels"]}
+        ]
+        return answer(200, {"servers": found, "meta": {"pagination": _PAGE}})
+
+    def _destroy(self, _: Request, number: str) -> Answer:
+        if self.servers.pop(number, None) is None:
+            return answer(404, _error("not_found", f"server with ID '{number}' not found"))
+        return answer(200, {"action": _action("delete_server")})
+
+    def _open(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        if any(wall["name"] == asked["name"] for wall in self.firewalls.values()):
+            return answer(409, _error("uniqueness_error", "name is already used"))
+        number = next(self.numbers)
+        wall = {
+            "labels": {},
+            "rules": [],
+            **asked,
+            "id": number,
+            "applied_to": [],
+            "created": "2030-01-01T00:00:00+00:00",
+        }
+        self.firewalls[str(number)] = wall
+        return answer(201, {"firewall": wall})
+
+    def _walls(self, request: Request) -> Answer:
+        found = [
+            one for one in self.firewalls.values() if request.query.get("label_selector", "") in {"", *one["labels"]}
+        ]
+        return answer(200, {"firewalls": found, "meta": {"pagination": _PAGE}})
+
+    def _close(self, _: Request, number: str) -> Answer:
+        used = [
+            one for one in self.servers.values() if int(number) in [w["id"] for w in one["public_net"]["firewalls"]]
+        ]
+        if used:
+            return answer(422, _error("resource_in_use", f"firewall with ID '{number}' is still in use"))
+        return answer(204) if self.firewalls.pop(number, None) else answer(404, _error("not_found", "no such firewall"))
+
+
+_PLACE = {
+    "id": 1, "name": "fsn1", "city": "Falkenstein", "country": "DE", "description": "Falkenstein DC Park 1", "latitude": 50.5,
+    "longitude": 12.4, "network_zone": "eu-central",
+}  # fmt: skip
+
+
+def _action(command: str) -> dict[str, Any]:
+    return {
+        "id": 1, "command": command, "error": None, "finished": None, "progress": 0, "resources": [], "status": "running",
+        "started": "2030-01-01T00:00:00+00:00",
+    }  # fmt: skip
