@@ -1,4 +1,4 @@
-"""Set-up's step for Headscale and Tailscale: built once per machine from what is pinned, whole or not at all, by one of two at once.
+"""Set-up's step for Headscale, Tailscale and OpenTofu: built once per machine from what is pinned, whole or not at all, by one of two at once.
 
 The compiler is a script: real builds take minutes, and what they make is used by tests/headscale.
 """
@@ -33,7 +33,8 @@ build)
 esac
 """
 """Stands in for the compiler, which takes minutes: set-up's own part is whom it asks, when, and what it leaves."""
-PROGRAMS = ["headscale", "tailscale", "tailscaled"]
+TOOLS = ["headscale", "tailscale", "opentofu", "stand-in-provider"]
+PROGRAMS = ["headscale", "stand-in-provider", "tailscale", "tailscaled", "tofu"]
 SHELL = [
     "sh",
     "cat",
@@ -100,11 +101,13 @@ def building(name: str, version: str = "9.9.9") -> str:
 
 def test_programs_are_built_once_per_machine_by_what_is_pinned(checkout: Path, machine: GoMachine) -> None:
     machine.go()
-    assert says(setup(checkout, "go", **machine.environment())) == [building("headscale"), building("tailscale")]
+    assert says(setup(checkout, "go", **machine.environment())) == [building(name) for name in TOOLS]
     tools = tools_of(checkout)
     assert sorted(tools) == PROGRAMS
     assert {path.read_text() for path in tools.values()} == {"built\n"}
-    headscale, tailscale = machine.builds()
+    headscale, tailscale, opentofu, stand_in = machine.builds()
+    assert " github.com/opentofu/opentofu/cmd/tofu " in opentofu
+    assert stand_in.startswith(f"{checkout}/tools/stand-in-provider build ")
     assert headscale.startswith(f"{checkout}/tools/headscale build -trimpath -ldflags -s -w -o ")
     assert " build -trimpath -tags ts_omit_bakedroots,ts_omit_captiveportal -ldflags " in tailscale
     assert "-X tailscale.com/version.longStamp=1.102.3 -X tailscale.com/version.shortStamp=1.102.3" in tailscale
@@ -113,7 +116,7 @@ def test_programs_are_built_once_per_machine_by_what_is_pinned(checkout: Path, m
     moved = checkout.rename(checkout.with_name("another clone"))
     (moved / ".venv/tools").unlink()
     assert says(setup(moved, "go", **machine.environment())) == []
-    assert (tools_of(moved), len(machine.builds())) == (tools, 2)
+    assert (tools_of(moved), len(machine.builds())) == (tools, len(TOOLS))
 
 
 def test_another_pin_or_another_go_is_another_build(checkout: Path, machine: GoMachine) -> None:
@@ -124,8 +127,11 @@ def test_another_pin_or_another_go_is_another_build(checkout: Path, machine: GoM
         sums.write("a module more\n")
     assert says(setup(checkout, "go", **machine.environment())) == [building("headscale")]
     second = tools_of(checkout)
+    with (checkout / "tools/stand-in-provider/main.go").open("a") as program:
+        program.write("// a line more\n")
+    assert says(setup(checkout, "go", **machine.environment())) == [building("stand-in-provider")]
     machine.go("9.9.10")
-    assert len(says(setup(checkout, "go", **machine.environment()))) == 2
+    assert len(says(setup(checkout, "go", **machine.environment()))) == len(TOOLS)
     assert [len({run["headscale"] for run in (first, second)}), second["tailscaled"] == first["tailscaled"]] == [
         2,
         True,
@@ -133,7 +139,7 @@ def test_another_pin_or_another_go_is_another_build(checkout: Path, machine: GoM
     assert first["headscale"].exists(), "nodes may still run it"
 
 
-@pytest.mark.parametrize("version", [None, "1.19.8", "1.26.3"])
+@pytest.mark.parametrize("version", [None, "1.19.8", "1.24.5"])
 def test_without_a_go_that_is_new_enough_set_up_says_so_and_goes_on(
     checkout: Path, machine: GoMachine, version: str | None
 ) -> None:
@@ -144,16 +150,32 @@ def test_without_a_go_that_is_new_enough_set_up_says_so_and_goes_on(
     assert said == [
         f"set-up: no headscale: it is built with Go 1.26.4 or newer, and {here}; or name one: SUPPORT_TUNNEL_HEADSCALE_BINARY",
         f"set-up: no tailscale: it is built with Go 1.26.6 or newer, and {here}; or name one: SUPPORT_TUNNEL_TAILSCALE_BINARY",
+        f"set-up: no opentofu: it is built with Go 1.24.6 or newer, and {here}; or name one: SUPPORT_TUNNEL_TOFU_BINARY",
+        f"set-up: no stand-in-provider: it is built with Go 1.24.6 or newer, and {here}; or name one: SUPPORT_TUNNEL_STAND_IN_PROVIDER_BINARY",
     ]
     assert (tools_of(checkout), machine.builds()) == ({}, [])
 
 
+def test_a_go_that_is_new_enough_for_some_builds_those(checkout: Path, machine: GoMachine) -> None:
+    machine.go("1.26.3")
+    said = says(setup(checkout, "go", **machine.environment()))
+    assert ["with Go 1.26.4 or newer, and here is 1.26.3" in said[0], "no tailscale" in said[1]] == [True, True]
+    assert said[2:] == [building(name, "1.26.3") for name in TOOLS[2:]]
+    assert sorted(tools_of(checkout)) == ["stand-in-provider", "tofu"]
+
+
 def test_a_program_that_is_named_is_taken_and_not_built(checkout: Path, machine: GoMachine) -> None:
     machine.go()
-    mine = {f"SUPPORT_TUNNEL_{name.upper()}_BINARY": str(machine.bin / "cat") for name in ("headscale", "tailscaled")}
+    named = ("HEADSCALE", "TAILSCALED", "TOFU", "STAND_IN_PROVIDER")
+    mine = {f"SUPPORT_TUNNEL_{name}_BINARY": str(machine.bin / "cat") for name in named}
     assert says(setup(checkout, "go", **machine.environment(**mine))) == [building("tailscale")]
     tools = tools_of(checkout)
-    assert (tools["headscale"], tools["tailscaled"]) == (machine.bin / "cat", machine.bin / "cat")
+    assert [name for name, path in tools.items() if path == machine.bin / "cat"] == [
+        "headscale",
+        "tailscaled",
+        "tofu",
+        "stand-in-provider",
+    ]
     (only,) = machine.builds()
     assert only.split(" -o ")[1].split()[1] == "tailscale.com/cmd/tailscale"
 
@@ -196,5 +218,5 @@ def test_two_set_ups_at_once_build_once(checkout: Path, machine: GoMachine) -> N
     machine.go(deed=f"until {both}; do sleep 0.02; done; sleep 0.5")  # the second comes to the lock meanwhile
     runs = [started(folder, machine) for folder in (checkout, other)]
     assert [run.wait(timeout=60) for run in runs] == [0, 0]
-    assert len(machine.builds()) == 2, "one for each tool"
+    assert len(machine.builds()) == len(TOOLS), "one for each tool"
     assert tools_of(checkout) == tools_of(other)

@@ -13,7 +13,7 @@ __all__ = ["built_tool"]
 
 
 def built_tool(checkout: Path, program: str) -> Path:
-    """Find `headscale`, `tailscale` or `tailscaled`.
+    """Find `headscale`, `tailscale`, `tailscaled`, `tofu` or `stand-in-provider`.
 
     Raises HostError `tool.unprepared` where set-up has not run, `tool.missing` where it found no way to get the program.
     """
@@ -29,7 +29,7 @@ def built_tool(checkout: Path, program: str) -> Path:
         raise HostError(
             "tool.missing",
             f"there is no {program} on this machine, and no Go that could build it",
-            next_step=f"Install Go, or name the program in SUPPORT_TUNNEL_{program.upper()}_BINARY; then: tools/setup go",
+            next_step=f"Install Go, or name the program in SUPPORT_TUNNEL_{program.upper().replace('-', '_')}_BINARY; then: tools/setup go",
         )
     if not path.exists():
         raise HostError("tool.unprepared", f"{path} is gone since set-up found it", next_step="Run: tools/setup go")

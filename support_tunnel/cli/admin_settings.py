@@ -1,4 +1,5 @@
-"""Settings of the admin's side, lowest to highest: inventory/group_vars/all.yml, SUPPORT_TUNNEL_* of the environment, flags.
+"""Settings of the admin's side, lowest to highest: inventory/group_vars/all.yml, what OpenTofu made (inventory/*.tofu.json),
+SUPPORT_TUNNEL_* of the environment, flags.
 
 The inventory is Ansible's own format, so its values sit under one key, `support_tunnel`. A secret is never a value here: it
 is `file:PATH`, `env:NAME` or `cmd:PROGRAM ...`, and is read when it is needed.
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from support_tunnel.cli import paths
+from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.limits import Limits
 
@@ -101,7 +103,10 @@ def load_with_origins(environ: Mapping[str, str], **flags: str) -> tuple[AdminSe
     settings = AdminSettings()
     origins: dict[str, str] = {}
     for origin, values, where in _layers(environ, flags):
+        before = settings.clouds
         settings = _merged(settings, values, where)
+        if origin == "opentofu":
+            settings = replace(settings, clouds=_together(before, settings.clouds))
         origins |= dict.fromkeys(values, origin)
     if "token" not in origins and OLD_TOKEN in environ and not settings.path(settings.token.partition(":")[2]).exists():
         return replace(settings, token=f"env:{OLD_TOKEN}"), origins | {"token": "environment"}
@@ -115,6 +120,9 @@ def _layers(environ: Mapping[str, str], flags: Mapping[str, str]) -> Iterator[tu
         raise UsageError("config.inventory", f"SUPPORT_TUNNEL_INVENTORY names {inventory}, and there is no such file")
     if inventory.exists():
         yield "file", _section(inventory), f"{inventory.name}: support_tunnel"
+    made = read_tofu_outputs(inventory.parent if named else paths.inventory(), environ.get(ENVIRONMENT, ""))
+    if made:
+        yield "opentofu", made.settings, f"{made.name}: settings"
     names = [known.name for known in fields(AdminSettings) if known.name != "clouds"]
     given = {name: environ[variable] for name in names if (variable := f"SUPPORT_TUNNEL_{name.upper()}") in environ}
     yield "environment", given, "environment"
@@ -166,6 +174,13 @@ def _number(value: object, where: str) -> int:
     if type(value) in (int, str) and re.fullmatch(r"[0-9]{1,6}", str(value)):
         return int(str(value))
     raise UsageError("config.type", f"{where} should be a whole number")
+
+
+def _together(
+    ours: Mapping[str, Mapping[str, str]], made: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, Mapping[str, str]]:
+    """The clouds of both, key by key: OpenTofu knows the network, and the inventory where the credentials are."""
+    return {name: {**ours.get(name, {}), **made.get(name, {})} for name in {**ours, **made}}
 
 
 def _clouds(value: object, where: str) -> Mapping[str, Mapping[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from invoke.context import Context
 from support_tunnel.cli import paths
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line
+from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 
@@ -28,11 +30,11 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
     positional=("host",),
     flags={
         "host": "name or address of a Debian 13 host, as ssh knows it",
-        "domain": "name by which clients will know the API",
+        "domain": "name by which clients will know the API (default for a host that OpenTofu made: its own)",
         "certificate": "PEM file of a TLS certificate with its chain, for that name",
         "key": "PEM file of its key",
         "acme": "instead: mail address for a certificate from a public authority (port 80 of the host must be reachable)",
-        "user": "who logs in; one who is not root needs sudo without a password (default root)",
+        "user": "who logs in; one who is not root needs sudo without a password (default root, or OpenTofu's)",
         "identity": "file of an Ed25519 ssh key without a passphrase (default ~/.ssh/id_ed25519)",
         "host-key": "the host's 'ssh-ed25519 AAAA...' (default: the one in ~/.ssh/known_hosts)",
         "wheels": "folder of wheels on the host, for one that reaches no package index",
@@ -47,7 +49,7 @@ def deploy(
     certificate: str = "",
     key: str = "",
     acme: str = "",
-    user: str = "root",
+    user: str = "",
     identity: str = "~/.ssh/id_ed25519",
     host_key: str = "",
     wheels: str = "",
@@ -59,6 +61,10 @@ def deploy(
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.flows.deploy_api import Release, api_variables, deploy_api
 
+    made = read_tofu_outputs(paths.inventory(), os.environ.get(ENVIRONMENT, ""))
+    if made and made.api_host and host in (made.api_host.address, made.api_host.domain):
+        domain, user = domain or made.api_host.domain, user or made.api_host.login
+    user = user or "root"
     if not _DOMAIN.fullmatch(domain):
         raise UsageError("usage.domain", "--domain is a host name in lower case, such as support.example.org")
     proof = _certificate(certificate, key, acme)

@@ -22,7 +22,7 @@ class ShownSetting:
     name: str
     value: object
     origin: str
-    """`default`, `file`, `environment` or `flag`."""
+    """`default`, `file`, `opentofu`, `environment` or `flag`."""
 
 
 def shown(settings: AdminSettings, origins: Mapping[str, str]) -> list[ShownSetting]:

@@ -1,0 +1,4 @@
+output "email" {
+  description = "The account."
+  value       = google_service_account.this.email
+}
