@@ -198,6 +198,8 @@ def _device_node(folder: Path, node_id: str, address: str, host_key: str, owner_
         *("-F", "/dev/null", "-i", str(folder / "owner"), "-o", f"UserKnownHostsFile={folder / 'known_hosts'}"),
         *("-o", "HostKeyAlias=device", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"),
         *("-o", "GlobalKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
+        # It stands for a cable of some centimetres, and OpenSSH 9 computes longer for sntrup761 than for all the rest of a login.
+        *("-o", "KexAlgorithms=curve25519-sha256"),
     )
     return DeviceNode(node_id, address, ("ssh", *options, f"root@{address}"))
 
