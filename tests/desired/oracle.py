@@ -25,6 +25,8 @@ RECAP = re.compile(
     r"^oracle\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE
 )
 
+_WAY = "way"
+
 
 @dataclass(frozen=True, slots=True)
 class SshHost:
@@ -92,15 +94,18 @@ def apply_with_ansible(
             *("-i", str(folder / "hosts.yml"), "-e", f"@{folder / 'vars.yml'}", *(["--check"] if check else [])),
             str(folder / "play.yml"),
         ]
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=_environment(folder, roles),
-            cwd=folder,
-        )
+        try:
+            done = subprocess.run(
+                words,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                env=_environment(folder, roles),
+                cwd=folder,
+            )
+        finally:
+            _hang_up(folder)
     output = done.stdout + done.stderr
     found = RECAP.search(done.stdout)
     assert found, output
@@ -134,9 +139,16 @@ def _connection(host: SshHost | None, folder: Path) -> dict[str, object]:
         "ansible_user": host.user,
         "ansible_ssh_private_key_file": str(host.private_key),
         "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={known} -o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes"
-        " -o IdentitiesOnly=yes -o ControlPath=none",
+        f" -o IdentitiesOnly=yes -o ControlMaster=auto -o ControlPersist=yes -o ControlPath={folder / _WAY}",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
+
+
+def _hang_up(folder: Path) -> None:
+    """End the one connection that all tasks of a play shared; a login for each costs more than the task."""
+    if (folder / _WAY).exists():
+        words = ("ssh", "-F", "none", "-o", f"ControlPath={folder / _WAY}", "-O", "exit", "oracle")
+        subprocess.run(words, capture_output=True, timeout=60, check=True)
 
 
 def _environment(folder: Path, roles: Path) -> dict[str, str]:
