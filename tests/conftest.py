@@ -5,6 +5,7 @@ There is no skip for a missing program: ./test installs them, so one that is mis
 
 from __future__ import annotations
 
+import compileall
 import os
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ def turn(item: pytest.Item) -> int:
     if item.path.name in SLOWEST:
         return SLOWEST.index(item.path.name)
     return len(SLOWEST) + (item.get_closest_marker("onebox") is None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once: the many programs that tests start write no bytecode, and each would compile it anew."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(config.rootpath / "support_tunnel", quiet=2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

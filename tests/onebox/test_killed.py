@@ -72,7 +72,6 @@ def in_each_other_way(kill_it: Callable[[Kill], list[str]], ways: dict[tuple[str
     return missed
 
 
-@pytest.mark.timeout(900)
 def test_nothing_is_left_by_a_tool_that_is_broken_off_in_any_other_way(stages: list[Killing]) -> None:
     admin, device = stages
     with ThreadPoolExecutor(2) as lanes:

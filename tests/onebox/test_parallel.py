@@ -19,7 +19,6 @@ def in_it(people: Crew, short: str) -> str:
     return people.fab("command", short, "id -un").stdout.strip()
 
 
-@pytest.mark.timeout(600)
 def test_five_at_once_and_one_stopped(trusting: Crew) -> None:
     before = trusting.device(HOST_STATE)
     trusting.device(f"cp -p {CONFIG} /root/config.ini; echo max-sessions = {AT_ONCE} >> {CONFIG}")
