@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import FrameType
 
-from bench import cli_lists, local_cloud, mailbox, rehearsal, roles, tailnet, tunnel
+from bench import cli_lists, headscale, local_cloud, mailbox, rehearsal, roles, tailnet, tunnel
 from bench.places import CACHE
 from bench.result import Result, report, table
 from bench.saying import say
@@ -40,6 +40,7 @@ MEASURES = {
     "rehearsal": Measure(rehearsal.measure, 5, "the main job, from nothing to clean"),
     "mailbox": Measure(mailbox.measure, 200, "from a post to the waiting reader's return"),
     "cloud": Measure(local_cloud.measure, 5, "hosts of the local cloud, made and ended"),
+    "headscale": Measure(headscale.measure, 3, "a tunnel's own Headscale: joining, cutting, its relay"),
     "tailnet": Measure(tailnet.measure, 3, "policies of many tunnels, on a real Headscale"),
 }
 

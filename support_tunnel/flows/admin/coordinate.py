@@ -24,7 +24,7 @@ from support_tunnel.flows.admin.launch import LOGIN_USER, MARGIN, TAILSCALE_PORT
 from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.record import Reached
 
-__all__ = ["control_url", "coordinate", "dissolve", "require_programs", "way_to_device"]
+__all__ = ["control_url", "coordinate", "dissolve", "for_two_nodes", "require_programs", "way_to_device"]
 
 JOIN_SECONDS: Final = 900
 """How long the device may take from the answer to its join: reading, digits and consent (2.15)."""
@@ -54,16 +54,12 @@ def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tup
             # On all: the address that clouds name is often translated on the way, and not the server's own.
             "headscale_listen": f"{_any(address)}:443",
             "headscale_stun_listen": f"{_any(address)}:3478",
-            # No name that could have other addresses, and two nodes, for whom nothing needs to be gathered: a join takes a third.
-            "headscale_relay_ipv4": "none" if ":" in address else address,
-            "headscale_relay_ipv6": address if ":" in address else "none",
-            "headscale_gather_writes": "10ms",
-            "headscale_gather_news": "10ms",
             "headscale_source": programs.headscale,
             "headscale_sha256": programs.sha256,
             "headscale_certificate": made.certificate,
             "headscale_key": made.key,
-        },
+        }
+        | for_two_nodes(address),
         host="the tunnel server",
         timeout=180,
     )
@@ -123,6 +119,19 @@ def dissolve(ports: AdminPorts, entry: LedgerEntry, reached: Reached, login: Sec
 def passage(names: Names) -> Passage:
     """The one way in this network: from the tunnel server to the session's port of the device."""
     return Passage("tunnel", names.short, (HELPER,), (addressing.SESSION_PORT,))
+
+
+def for_two_nodes(address: str) -> dict[str, object]:
+    """Settings of a Headscale that has no name which could have other addresses, and nodes for whom nothing needs to be gathered.
+
+    With its own a join takes three times as long (docs/headscale.md, Numbers).
+    """
+    return {
+        "headscale_relay_ipv4": "none" if ":" in address else address,
+        "headscale_relay_ipv6": address if ":" in address else "none",
+        "headscale_gather_writes": "10ms",
+        "headscale_gather_news": "10ms",
+    }
 
 
 def control_url(address: str) -> str:
