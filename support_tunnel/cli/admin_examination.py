@@ -43,6 +43,7 @@ def examine() -> Iterator[Check]:
     yield from _keys(settings, ports)
     yield _memory(_vault(settings))
     yield from _api(settings, ports)
+    yield _headscale(settings)
     yield judge_root(settings.clouds, uid=os.geteuid())
     yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
 
@@ -116,6 +117,21 @@ def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:
         yield failure("access", error)
         return
     yield Check("access", "ok", "the API takes this token, and it may list")
+
+
+def _headscale(settings: AdminSettings) -> Check:
+    """The programs of tunnel servers are on those servers; only the local cloud's see what this machine has."""
+    from support_tunnel.cli.tailnet_programs import digest, on_servers
+    from support_tunnel.core.headscale_health import judge_digest, judge_programs
+
+    try:
+        programs = on_servers(settings)
+    except SupportTunnelError as error:
+        return failure("headscale", error)
+    whole = judge_programs(programs.sha256 if programs else "")
+    if programs is None or whole.state != "ok" or settings.cloud != "local":
+        return whole
+    return judge_digest(programs.headscale, told=programs.sha256, found=digest(Path(programs.headscale)))
 
 
 def _trouble(ports: AdminPorts, name: str) -> str:

@@ -25,7 +25,7 @@ def doctor(c: Context, json: bool = False) -> None:
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.flows.device.doctor import examine
 
-    checks = examine(LocalShell(), _settings, log=str(paths.DEVICE_LOG))
+    checks = examine(LocalShell(), _settings, log=str(paths.DEVICE_LOG), tailscale=_tailscale)
     if json:
         emit([{"check": one.name, "state": one.state, "said": one.said, "fix": as_called(one.fix)} for one in checks])
     for one in () if json else checks:
@@ -38,6 +38,13 @@ def doctor(c: Context, json: bool = False) -> None:
             f"this device cannot hold a session yet: {', '.join(failed)}",
             next_step="Do what stands behind each fail, then run this again.",
         )
+
+
+def _tailscale() -> str:
+    from support_tunnel.cli.device_settings import load_device_settings
+    from support_tunnel.cli.tailnet_programs import on_device
+
+    return on_device(load_device_settings(os.environ).tailscale)
 
 
 def _settings() -> ApiLook:

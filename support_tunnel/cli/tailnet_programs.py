@@ -15,7 +15,7 @@ from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.flows.admin.ports import Programs
 
-__all__ = ["on_device", "on_own_machine", "on_servers", "seen_by_local_servers"]
+__all__ = ["digest", "on_device", "on_own_machine", "on_servers", "seen_by_local_servers"]
 
 
 def on_servers(settings: AdminSettings) -> Programs | None:
@@ -28,9 +28,16 @@ def on_servers(settings: AdminSettings) -> Programs | None:
     headscale, tailscale = _built("headscale"), _built("tailscaled")
     if settings.cloud != "local" or headscale is None or tailscale is None:
         return None
-    with headscale.open("rb") as program:
-        digest = hashlib.file_digest(program, "sha256").hexdigest()
-    return Programs(str(headscale), digest, str(tailscale.parent))
+    return Programs(str(headscale), digest(headscale), str(tailscale.parent))
+
+
+def digest(program: Path) -> str:
+    """SHA-256 in hex; empty where it cannot be read."""
+    try:
+        with program.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def on_device(setting: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
@@ -183,3 +184,25 @@ def test_a_certificate_beside_the_key_that_expired_or_is_anothers(
 
 def test_a_program_for_session_certificates_that_is_none(fab: Run, well: Path, tmp_path: Path) -> None:
     assert troubles(fab, well, tmp_path, session_certificate="ssh-keygen -s ca") == {"config": "fail"}
+
+
+def of_servers(folder: Path, **changes: str) -> dict[str, object]:
+    program = folder / "headscale"
+    program.write_text("a program")
+    digest = hashlib.sha256(b"a program").hexdigest()
+    return {"headscale": str(program), "headscale_sha256": digest, "tailscale": "/opt/tailscale", **changes}
+
+
+def test_the_programs_of_tunnel_servers(fab: Run, well: Path, tmp_path: Path) -> None:
+    assert troubles(fab, well, tmp_path, **of_servers(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"headscale": "/nonexistent"}, {"headscale_sha256": "ab" * 32}, {"headscale_sha256": "abc"}, {"tailscale": ""}],
+    ids=["no program", "another program", "no digest", "half of it"],
+)
+def test_what_is_wrong_with_the_programs_of_tunnel_servers_is_named(
+    fab: Run, well: Path, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    assert troubles(fab, well, tmp_path, **of_servers(tmp_path, **changes)) == {"headscale": "fail"}

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from support_tunnel.cli.tailnet_programs import on_device
 from tests.onebox.crew import Crew
 
 CONFIG = "/etc/support_tunnel/config.ini"
@@ -54,9 +55,22 @@ def edited(*change: str) -> tuple[str, str]:
     return f"cp -p {CONFIG} /root/config.ini\n{shlex.join(change)}", f"mv /root/config.ini {CONFIG}"
 
 
+def tailscale(version: str, breaks: str = ":", mends: str = ":") -> tuple[str, str]:
+    """Programs of this version, as the settings name them."""
+    programs = f"mkdir /root/ts; for p in tailscale tailscaled; do printf '#!/bin/sh\\necho {version}\\n' > /root/ts/$p; chmod 755 /root/ts/$p; done"
+    edits, back = edited("sed", "-i", "$ a tailscale = /root/ts", CONFIG)
+    return f"{programs}\n{edits}\n{breaks}", f"{mends}\n{back}\nrm -r /root/ts"
+
+
+WITH_TAILSCALE = {"headscale": "warn"} if on_device("") else {}
+"""Where set-up had no Go, a device node has no Tailscale that could lack something."""
+
 BROKEN = {
     "no WireGuard": (hidden("wireguard-go"), {"wireguard": "fail"}),
-    "no WireGuard's device": (("mv /dev/net /dev/net-away", "mv /dev/net-away /dev/net"), {"wireguard": "fail"}),
+    "no WireGuard's device": (
+        ("mv /dev/net /dev/net-away", "mv /dev/net-away /dev/net"),
+        {"wireguard": "fail"} | WITH_TAILSCALE,
+    ),
     "no nft": (hidden("nft"), {"programs": "fail"}),
     "no sshd": (hidden("sshd"), {"programs": "fail"}),
     "IPv6 off": (
@@ -88,6 +102,15 @@ BROKEN = {
         {"config": "fail"},
     ),
     "a lost list of organisations": (edited("sed", "-i", "$ a org-ca = /nonexistent", CONFIG), {"config": "fail"}),
+    "no Tailscale where it should be": (
+        edited("sed", "-i", "$ a tailscale = /nonexistent", CONFIG),
+        {"headscale": "warn"},
+    ),
+    "an old Tailscale": (tailscale("1.70.0"), {"headscale": "warn"}),
+    "another Tailscale": (
+        tailscale("1.102.3", "ip rule add priority 5270 lookup 52", "ip rule delete priority 5270"),
+        {"headscale": "warn"},
+    ),
     "UDP blocked": (
         (
             "nft add table inet blocked; nft add chain inet blocked out '{ type filter hook output priority 0; }'\n"
