@@ -37,7 +37,8 @@ class LinesPrompt:
 
     def introduce(self, who: Introduction) -> None:
         told = asdict(who)
-        self._tell({"event": "asking", **told, "scope": who.scope.to_dict()})
+        helpers = [helper.shown() for helper in who.helpers]
+        self._tell({"event": "asking", **told, "scope": who.scope.to_dict(), "helpers": helpers})
 
     def ask(self, question: str, *, about: Question, timeout: float, stopped: Callable[[], bool]) -> str:
         """Raises UsageError `prompt.closed` when nobody can answer any more, or the line is none."""

@@ -220,6 +220,7 @@ def _connected(connected: Connected, *, json: bool) -> None:
                 "event": "connected",
                 "admin": consent.name,
                 "fingerprint": consent.fingerprint,
+                "helpers": [helper.shown() for helper in consent.helpers],
                 "scope": str(consent.scope.level),
                 "until": opened.until,
                 "user": opened.user,
@@ -230,7 +231,7 @@ def _connected(connected: Connected, *, json: bool) -> None:
         )
         return
     line(f"connected: {consent.name} until {_local(opened.until)}")
-    sys.stderr.write("\n" + active(consent.name, consent.scope, until=opened.until))
+    sys.stderr.write("\n" + active(consent.name, consent.scope, until=opened.until, helpers=consent.helpers))
 
 
 def _row(one: Tried) -> dict[str, object]:

@@ -63,6 +63,7 @@ def _detail(row: TunnelHistory) -> dict[str, object]:
         "ttl": asked.get("ttl"),
         "admin": agreed.get("admin"),
         "fingerprint": agreed.get("fingerprint"),
+        "helpers": agreed.get("helpers"),
         "consent": agreed.get("how"),
         "opened": row.when("opened"),
         "user": opened.get("user"),

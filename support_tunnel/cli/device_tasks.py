@@ -43,6 +43,7 @@ def status(c: Context, json: bool = False) -> None:
                     "state": row.state,
                     "admin": row.admin,
                     "fingerprint": row.fingerprint,
+                    "helpers": [helper.shown() for helper in row.helpers],
                     "scope": row.scope.level if row.scope else "",
                     "waits": row.waits,
                     "approved": row.approved,
@@ -57,7 +58,8 @@ def status(c: Context, json: bool = False) -> None:
         line("closed: nobody is let in, and no request is waiting")
     for row in rows:
         until = f", until {row.until.astimezone():%H:%M}" if row.until else ""
-        line(f"{row.state}: {row.tunnel[:8]} {row.admin or '(nobody yet)'}{until}")
+        who = ", ".join([row.admin or "(nobody yet)", *(helper.name for helper in row.helpers)])
+        line(f"{row.state}: {row.tunnel[:8]} {who}{until}")
         sys.stderr.write(status_screen(row))
 
 

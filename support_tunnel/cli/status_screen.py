@@ -18,5 +18,5 @@ def status_screen(row: TunnelStatus) -> str:
         say_yes = "inv connect-approved-tunnels" if row.approved else f"inv approve {row.tunnel[:8]}"
         return answered(row.scope, ttl=row.ttl, until=row.until, say_yes=say_yes)
     if row.state == "asking":
-        return undecided(row.admin, row.scope, ttl=row.ttl)
-    return active(row.admin, row.scope, until=row.until)
+        return undecided(row.admin, row.scope, ttl=row.ttl, helpers=row.helpers)
+    return active(row.admin, row.scope, until=row.until, helpers=row.helpers)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol, cast
 
-from support_tunnel.core import ssh_key
+from support_tunnel.core import login_key, ssh_key
 from support_tunnel.core.errors import ConsentRefused, UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.scope import Level, Scope
 from support_tunnel.core.st1.payloads import Answer
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.core.st1.signer import SignerIdentity
 
 __all__ = ["Asking", "Consent", "ConsentPolicy", "PolicyRule", "by_owner", "in_advance", "stopped_meanwhile"]
@@ -53,6 +54,8 @@ class Consent:
     scope: Scope
     until: datetime
     how: How
+    helpers: tuple[Helper, ...] = ()
+    """Who may log in besides them."""
 
 
 def by_owner(asking: Asking, *, digits_skipped: bool = False) -> Consent:
@@ -65,16 +68,28 @@ def by_owner(asking: Asking, *, digits_skipped: bool = False) -> Consent:
 def in_advance(asking: Asking, approved_for: Sequence[str] | None) -> Consent | None:
     """The yes of an owner who gave it when they asked: to helpers of these organisations, or to anybody when there are none.
 
-    What is granted is still within the offer. None when they gave it to nobody, or to others.
+    What is granted is still within the offer. None when they gave it to nobody, or to others, and where more helpers come than the
+    one who answers: whoever says yes beforehand was told of one.
     """
     if approved_for is None or (approved_for and asking.signer.organisation not in approved_for):
+        return None
+    if asking.answer.helpers:
         return None
     return _consent(asking, "in advance")
 
 
 def _consent(asking: Asking, how: How) -> Consent:
     signer, answer = asking.signer, asking.answer
-    return Consent(asking.tunnel, answer.name, signer.fingerprint, signer.organisation, answer.scope, asking.until, how)
+    return Consent(
+        asking.tunnel,
+        answer.name,
+        signer.fingerprint,
+        signer.organisation,
+        answer.scope,
+        asking.until,
+        how,
+        answer.helpers,
+    )
 
 
 def stopped_meanwhile() -> ConsentRefused:
@@ -84,21 +99,23 @@ def stopped_meanwhile() -> ConsentRefused:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """One signer key, the most it may get, and for how long at most."""
+    """One signer key, the most it may get, for how long at most, and whose keys it may let in besides."""
 
     signer: str
     scope: Scope
     max_ttl_minutes: int
+    helpers: frozenset[str] = frozenset()
 
     def allows(self, asking: Asking) -> bool:
         return (
             asking.signer.public_line == self.signer
             and asking.answer.scope.within(self.scope)
             and asking.answer.ttl <= self.max_ttl_minutes * 60
+            and {helper.key for helper in asking.answer.helpers} <= self.helpers
         )
 
 
-_RULE_KEYS: Final = frozenset({"signer", "scope", "ports", "files", "max_ttl_minutes"})
+_RULE_KEYS: Final = frozenset({"signer", "scope", "ports", "files", "max_ttl_minutes", "helpers"})
 _RULE_REQUIRED: Final = frozenset({"signer", "scope", "max_ttl_minutes"})
 
 
@@ -137,9 +154,14 @@ def _rule(table: object, place: str) -> PolicyRule:
         )
     if not isinstance(ports, list) or not isinstance(signer, str):
         raise UsageError("policy.value", f"{place} in the consent policy has a signer or ports of the wrong type")
+    helpers = table.get("helpers", [])
+    if not isinstance(helpers, list) or not all(isinstance(key, str) for key in helpers):
+        raise UsageError("policy.value", f"{place}.helpers in the consent policy is not a list of public keys")
     try:
         ssh_key.parse_public(signer)
+        for key in helpers:
+            login_key.parse(key)
         scope = Scope(cast(Level, table["scope"]), tuple(ports), table.get("files", False))
     except UsageError as error:
         raise UsageError("policy.value", f"{place} in the consent policy: {error.message}") from None
-    return PolicyRule(signer, scope, minutes)
+    return PolicyRule(signer, scope, minutes, frozenset(helpers))

@@ -14,6 +14,7 @@ from typing import Final
 
 from support_tunnel.core.consent import Asking
 from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.people import Helper
 
 __all__ = [
     "STOP",
@@ -51,6 +52,8 @@ class Introduction:
     ttl: int
     """Seconds."""
     until: datetime
+    helpers: tuple[Helper, ...] = ()
+    """Who would come besides them."""
 
     def vouched(self) -> str:
         if not self.organisation:
@@ -76,6 +79,7 @@ def introduction(asking: Asking, *, met_before: int = 0, last_met: datetime | No
         scope=answer.scope,
         ttl=answer.ttl,
         until=asking.until,
+        helpers=answer.helpers,
     )
 
 
@@ -127,6 +131,7 @@ def asking(who: Introduction, *, stop: str = STOP) -> str:
             ("", who.vouched()),
             ("Key", who.fingerprint),
             ("", who.met()),
+            *_also(who.helpers),
             *_may(who.scope),
             ("Until", f"{_time(who.until)} ({_minutes(who.ttl)}), then everything is closed"),
         ],
@@ -134,20 +139,25 @@ def asking(who: Introduction, *, stop: str = STOP) -> str:
     )
 
 
-def undecided(name: str, scope: Scope, *, ttl: int, stop: str = STOP) -> str:
+def undecided(name: str, scope: Scope, *, ttl: int, helpers: Sequence[Helper] = (), stop: str = STOP) -> str:
     """The question is on a screen already."""
     return _card(
         "A helper has answered, and the question waits on the screen where support was asked for.",
-        [("Who", f"{name}, who is not let in yet"), *_may(scope), ("Until", f"{_minutes(ttl)} from their answer")],
+        [
+            ("Who", f"{name}, who is not let in yet"),
+            *_also(helpers),
+            *_may(scope),
+            ("Until", f"{_minutes(ttl)} from their answer"),
+        ],
         stop,
     )
 
 
-def active(name: str, scope: Scope, *, until: datetime, stop: str = STOP) -> str:
+def active(name: str, scope: Scope, *, until: datetime, helpers: Sequence[Helper] = (), stop: str = STOP) -> str:
     """Somebody is in."""
     return _card(
-        "A helper is let in.",
-        [("Who", name), *_may(scope), ("Until", f"{_time(until)}, then everything is closed")],
+        f"{len(helpers) + 1} helpers are let in." if helpers else "A helper is let in.",
+        [("Who", name), *_also(helpers), *_may(scope), ("Until", f"{_time(until)}, then everything is closed")],
         stop,
     )
 
@@ -171,6 +181,12 @@ def refused(reason: str) -> str:
         "there is nothing to stop; for help, ask again and give out the new code",
         note="",
     )
+
+
+def _also(helpers: Sequence[Helper]) -> list[tuple[str, str]]:
+    """Each by name and by the fingerprint of the key that lets them in: what the owner can compare with what they were told."""
+    lines = [f"{helper.name}, with the key {helper.fingerprint}" for helper in helpers]
+    return [("Also" if number == 0 else "", text) for number, text in enumerate(lines)]
 
 
 def _may(scope: Scope) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ class SessionWish:
     after: datetime
     before: datetime
     source: str
-    """The tunnel server's address inside the tunnel, the only place from which the certificate counts; several with commas."""
+    """From where alone the certificate counts: the tunnel server's address inside the tunnel, or a network of many; several with commas."""
     forwards: bool
     """Whether the owner offered ports: without this extension the device's sshd would not forward to them either."""
 

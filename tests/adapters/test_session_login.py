@@ -1,4 +1,4 @@
-"""05-threats test 58: the session's authorized_keys in mode B, as the role writes them, before a real sshd.
+"""05-threats test 58: the session's authorized_keys in mode B and of more helpers, as the role writes them, before a real sshd.
 
 Only what the organisation certified for this session gets in, only from the tunnel server, only for its time; the log names
 each certificate that was refused.
@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.core import login_key
 from support_tunnel.core.own_certificates import session_certificate
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.session_wish import SessionWish
 from support_tunnel.desired.templating import environment
 from support_tunnel.testing.loopback_sshd import LoopbackSshd, free_port, loopback_sshd
+from tests.core.test_login_key import ED25519, P256, SK_ED25519, SK_P256
 
 TEMPLATES = Path(__file__).parents[2] / "roles" / "device_access" / "templates"
 SHORT = "0badcafe"
@@ -38,16 +41,27 @@ class Session:
     sshd: LoopbackSshd
     allowed: Path
 
-    def lets_in(self, *, expiry: datetime, server: str = HERE, ports: tuple[int, ...] = ()) -> None:
-        """Write what the role writes on a device."""
+    def lets_in(
+        self,
+        *,
+        expiry: datetime,
+        server: str = HERE,
+        ports: tuple[int, ...] = (),
+        keys: tuple[str, ...] = (),
+        helpers: tuple[str, ...] = (),
+        helpers_from: str = "",
+    ) -> None:
+        """Write what the role writes on a device: in mode B, unless `keys` are named."""
         written = environment([TEMPLATES]).get_template("authorized_keys.j2")
         self.allowed.write_text(
             written.render(
-                device_access_authorized_keys=[],
-                device_access_authorities=[self.public("org-ca")],
+                device_access_authorized_keys=list(keys),
+                device_access_sources=[server],
+                device_access_helper_keys=list(helpers),
+                device_access_helper_sources=[helpers_from] if helpers_from else [],
+                device_access_authorities=[] if keys else [self.public("org-ca")],
                 device_access_ports=list(ports),
                 device_access_expiry=expiry.strftime("%Y%m%d%H%M%SZ"),
-                session_server_address=server,
                 session_short=SHORT,
             )
         )
@@ -68,10 +82,10 @@ class Session:
         named = ["-I", KEY_ID, "-n", principal, "-V", validity, *(word for one in options for word in ("-O", one))]
         processes.run(["ssh-keygen", "-q", "-s", self.folder / by, *named, self.folder / "session.pub"])
 
-    def ssh(self, *words: str, options: tuple[str, ...] = ()) -> Completed:
+    def ssh(self, *words: str, options: tuple[str, ...] = (), key: str = "session") -> Completed:
         given = (
-            *("-F", "/dev/null", "-i", self.folder / "session", "-p", str(self.sshd.port)),
-            *("-o", f"CertificateFile={self.folder / 'session-cert.pub'}", "-o", "IdentitiesOnly=yes"),
+            *("-F", "/dev/null", "-i", self.folder / key, "-p", str(self.sshd.port)),
+            *("-o", f"CertificateFile={self.folder / f'{key}-cert.pub'}", "-o", "IdentitiesOnly=yes"),
             *("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
         )
         return processes.run(["ssh", *given, *options, f"root@{HERE}", *words], timeout=30, accept=None)
@@ -89,6 +103,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     allowed.touch()
     for name in ("org-ca", "other-ca", "session"):
         processes.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name])
+    processes.run(["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-N", "", "-f", folder / "bea"])
     with loopback_sshd(folder / "sshd", f"AuthorizedKeysFile {allowed}") as sshd:
         (folder / "known_hosts").write_text(f"[{HERE}]:{sshd.port} {sshd.host.public}\n")
         yield Session(folder, sshd, allowed)
@@ -173,3 +188,55 @@ def test_58_ports_are_reached_only_where_owner_and_certificate_allow_it(
     session.certify(options=("clear", *extensions, f"source-address={HERE}"))
     told = session.ssh(options=("-W", f"{HERE}:{listening}")).stdout
     assert ("SSH-2.0" in told) is through
+
+
+# --- more helpers than one --------------------------------------------------------------------------------------------
+
+TAILNET, ALL_OF_HERE = "fd7a:115c:a1e0::/48", "127.0.0.0/8"
+
+
+def test_a_helper_gets_in_with_their_own_key_and_the_log_says_which(session: Session) -> None:
+    bea = session.public("bea")
+    session.lets_in(expiry=now() + HOUR, keys=(session.public("session"),), helpers=(bea,), helpers_from=ALL_OF_HERE)
+    said = session.said()
+    assert session.ssh("echo in", key="bea").stdout == "in\n"
+    assert f"Accepted publickey for root from {HERE}" in said()
+    assert login_key.fingerprint(bea) in said()
+
+
+def test_the_admins_key_keeps_its_one_place_and_the_helpers_theirs(session: Session) -> None:
+    keys, helpers = (session.public("session"),), (session.public("bea"),)
+    for server, helpers_from, who in (("fd7a:115c:a1e0::1", ALL_OF_HERE, "bea"), (HERE, TAILNET, "session")):
+        session.lets_in(expiry=now() + HOUR, server=server, keys=keys, helpers=helpers, helpers_from=helpers_from)
+        came = [name for name in ("session", "bea") if session.ssh("true", key=name).status == 0]
+        assert came == [who]
+
+
+def test_a_helper_may_do_no_more_than_the_admin(session: Session) -> None:
+    """Same end, same ports: what the owner agreed to is written on each line."""
+    listening, helpers = session.sshd.port, (session.public("bea"),)
+    given: dict[str, Any] = {"keys": (session.public("session"),), "helpers": helpers, "helpers_from": ALL_OF_HERE}
+    session.lets_in(expiry=now() - MINUTE, **given)
+    assert session.ssh("true", key="bea").status == 255
+    for ports, through in (((), False), ((free_port(),), False), ((listening,), True)):
+        session.lets_in(expiry=now() + HOUR, ports=ports, **given)
+        told = session.ssh(options=("-W", f"{HERE}:{listening}"), key="bea").stdout
+        assert ("SSH-2.0" in told) is through
+
+
+def test_where_an_organisation_vouches_a_helpers_key_alone_does_not_get_in(session: Session) -> None:
+    session.lets_in(expiry=now() + HOUR, server="fd7a:115c:a1e0::1", helpers_from=ALL_OF_HERE)
+    assert session.ssh("true", key="bea").status == 255
+    named = ["-I", KEY_ID, "-n", f"st-{SHORT}", "-V", "-1m:+5m", "-O", "clear", "-O", f"source-address={ALL_OF_HERE}"]
+    processes.run(["ssh-keygen", "-q", "-s", session.folder / "org-ca", *named, session.folder / "bea.pub"])
+    try:
+        assert session.ssh("true", key="bea").status == 0
+    finally:
+        (session.folder / "bea-cert.pub").unlink()
+
+
+def test_sshd_takes_each_kind_of_key_that_a_helper_may_bring(session: Session) -> None:
+    kinds = (ED25519, P256, SK_ED25519, SK_P256)
+    session.lets_in(expiry=now() + HOUR, keys=(session.public("session"),), helpers=kinds, helpers_from=TAILNET)
+    listed = processes.run(["ssh-keygen", "-l", "-f", session.allowed]).stdout
+    assert [login_key.fingerprint(key) for key in kinds] == [row.split()[1] for row in listed.splitlines()[1:]]

@@ -66,7 +66,9 @@ class DeviceModel:
         """So many of the answer's ways by WireGuard, the first ones, get no answer."""
         self._wireguards = 0
         self.way = "direct"
-        """How the node of the session reaches the tunnel server's."""
+        """How the node of the session reaches the tunnel server's; in a shared network, whoever is there."""
+        self.address = "fd7a:115c:a1e0::17"
+        """What a shared Headscale server gives the node."""
 
     def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
         text = script.reveal()
@@ -75,7 +77,7 @@ class DeviceModel:
             return Completed(0, CAPABLE + f"kex\t{self.kex}\n", "")
         if text == probes.traces().reveal():
             return Completed(0, "".join(f"short\t{short}\n" for short in self.traces()), "")
-        found = re.search(r"(?:st-|undo-)([0-9a-f]{8})", text)
+        found = re.search(r"(?:st-|undo-|support_tunnel/)([0-9a-f]{8})", text)
         assert found is not None, "the device does not know this script"
         short = found[1]
         return self._about(short, self.holds.setdefault(short, set()), text)
@@ -107,6 +109,8 @@ class DeviceModel:
                 "" if self._wireguards <= self.blocks_wireguard else self._handshake(short, things)
             ),
             tailnet_probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
+            tailnet_probes.tailnet_company(names, TAILSCALE).reveal(): lambda: self._company(things),
+            tailnet_probes.tailnet_address(names, TAILSCALE).reveal(): lambda: f"address\t{self.address}\n",
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
@@ -159,6 +163,9 @@ class DeviceModel:
     def _way(self, short: str, things: set[str]) -> str:
         found = self._handshake(short, things)
         return f"way\t{self.way}\n" if self.way and found.startswith("handshake") else found if "gone" in found else ""
+
+    def _company(self, things: set[str]) -> str:
+        return f"way\t{self.way}\n" if "interface" in things else "gone\tyes\n"
 
     def _handshake(self, short: str, things: set[str]) -> str:
         if "interface" not in things:

@@ -107,8 +107,11 @@ class DeviceSession:
     def ready(self, *, consent: Consent, user: str, until: datetime, path: int, log_head: str) -> bytes:
         """M4: the door is open, with the owner's consent to exactly this. Raises WrongState `consent.other`, `ttl.exceeds`."""
         self._lifecycle.require(DeviceState.ANSWERED)
-        mine = (self.tunnel, self.answer.name, self.signer.fingerprint, self.signer.organisation, self.answer.scope)
-        theirs = (consent.tunnel, consent.name, consent.fingerprint, consent.organisation, consent.scope)
+        answer, signer = self.answer, self.signer
+        mine = (self.tunnel, answer.name, signer.fingerprint, signer.organisation, answer.scope, answer.helpers)
+        theirs = (
+            consent.tunnel, consent.name, consent.fingerprint, consent.organisation, consent.scope, consent.helpers
+        )  # fmt: skip
         if mine != theirs:
             raise WrongState("consent.other", "this consent was given to something else")
         if until > min(consent.until, self.until):

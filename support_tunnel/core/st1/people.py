@@ -15,7 +15,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.paths import HeadscalePath, Path
 
-__all__ = ["MOST_HELPERS", "Helper", "check_helpers", "read_helpers"]
+__all__ = ["MOST_HELPERS", "Helper", "check_helpers", "listed", "read_helpers"]
 
 MOST_HELPERS: Final = 8
 
@@ -29,6 +29,10 @@ class Helper:
     @property
     def fingerprint(self) -> str:
         return login_key.fingerprint(self.key)
+
+    def shown(self) -> dict[str, str]:
+        """For people and programs of the device's owner: whose key it is, and which."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
 
     def to_json(self) -> dict[str, object]:
         return {"key": self.key, "name": self.name}
@@ -49,6 +53,11 @@ class Helper:
 def read_helpers(value: object) -> tuple[Helper, ...]:
     """Raises MessageError `msg.fields`, `msg.value`."""
     return tuple(Helper.from_json(one) for one in fields.items(value, "helpers", low=0, high=MOST_HELPERS))
+
+
+def listed(helpers: Iterable[Helper]) -> str:
+    """In one line, for a log: a name has no comma."""
+    return ", ".join(f"{helper.name} {helper.fingerprint}" for helper in helpers)
 
 
 def check_helpers(helpers: Sequence[Helper], *, admin: str, keys: Iterable[str], paths: Sequence[Path]) -> None:

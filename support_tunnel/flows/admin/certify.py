@@ -32,10 +32,11 @@ def certify(ports: AdminPorts, session: AdminSession, reached: Reached) -> None:
         identity=named.reveal().decode(),
         after=session.confirmed - EARLIER,
         before=session.confirmed + timedelta(seconds=session.answer.ttl),
+        # Of every path: the device's own choice is not known yet.
         source=",".join(
-            # The device's own choice of a path is not known yet.
-            str(addressing.server_address(addressing.network_along(transport, reached.network)))
-            for transport in dict.fromkeys(path.transport for path in session.answer.paths)
+            dict.fromkeys(
+                source for path in session.answer.paths for source in addressing.sources_along(path, reached.network)
+            )
         ),
         forwards=bool(session.answer.scope.ports),
     )

@@ -9,6 +9,7 @@ from support_tunnel.core.consent import Consent, by_owner, in_advance
 from support_tunnel.core.errors import ConsentRefused, MessageError, WrongState
 from support_tunnel.core.owner_screens import introduction
 from support_tunnel.core.st1.device_session import DeviceSession
+from support_tunnel.core.st1.people import listed
 from support_tunnel.core.st1.signer import SignerIdentity
 from support_tunnel.core.states import DeviceState
 from support_tunnel.flows.device.end_session import was_stopped
@@ -81,6 +82,7 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
             ttl=answer.ttl,
             admin_name=answer.name,
             admin_fingerprint=session.signer.fingerprint,
+            helpers=answer.helpers,
         ),
     )
     requested.mailbox.post(tunnel, "confirm", confirmation)
@@ -93,6 +95,7 @@ def admit(ports: DevicePorts, requested: Requested, session: DeviceSession) -> C
             "admin": consent.name,
             "fingerprint": consent.fingerprint,
             **_vouched(session.signer),
+            **({"helpers": listed(consent.helpers)} if consent.helpers else {}),
             "scope": consent.scope.level,
             "until": int(consent.until.timestamp()),
         },

@@ -33,7 +33,7 @@ class Opened:
     user: str
     transport: Transport
     way: str
-    """`udp`, `udp-443`, `direct` or `relay`."""
+    """`udp`, `udp-443`, `direct`, `relay` or `alone`."""
     how: str
     """The same in words."""
 
@@ -67,6 +67,8 @@ def open_session(
         scope=consent.scope,
         ttl=session.answer.ttl,
         network=str(ways[0].network),
+        address=str(ways[0].address or ""),
+        helpers=consent.helpers,
     )
     save_record(ports.vault, tunnel, record)
     run_up(ports, tunnel, "pre-up", record)
@@ -74,12 +76,16 @@ def open_session(
     way = ways[0]
     if len(ways) > 1:
         way = _tried(ports, tunnel, ways)
-        record = replace(record, network=str(way.network))
+    if way.address is None:
+        _raise_up(ports, names, way)
+        way = way.once_up(ports, names)
+    if way is not ways[0]:
+        record = replace(record, network=str(way.network), address=str(way.address))
         save_record(ports.vault, tunnel, record)
     ports.library.converge(
         ports.shell,
         (way.role, "device_access"),
-        _variables(requested, session, consent, kex, way) | _who_may_log_in(ports.trust(), session, consent),
+        _variables(requested, session, consent, kex, way) | _who_may_log_in(ports.trust(), session, consent, way),
         host="this device",
         timeout=90,
         undo=probes.undo_folder(names),
@@ -114,21 +120,14 @@ def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn
     names = Names(tunnel)
     for way, after in pairwise(ways):
         try:
-            ports.library.converge(
-                ports.shell,
-                (way.role,),
-                way.variables | _of_every_way(names, way),
-                host="this device",
-                timeout=60,
-                undo=probes.undo_folder(names),
-            )
+            _raise_up(ports, names, way)
             wait_for(
                 lambda way=way: way.got_through(ports, names),  # type: ignore[misc]  # bound now
                 what="meeting with the tunnel server",
                 seconds=way.patience,
                 clock=ports.clock,
             )
-            return way.once_up()
+            return way.once_up(ports, names)
         except HostError as failed:
             _refuse_if_stopped(ports, tunnel, "while it was being opened")
             why = f"no answer in {way.patience:g} s" if failed.code == "wait.timeout" else failed.message
@@ -137,6 +136,18 @@ def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn
             undone = ports.shell.run_script(undo_script(probes.undo_folder(names)), timeout=60)
             undo_report(undone).raise_for_failure("this device")
     return ways[-1]
+
+
+def _raise_up(ports: DevicePorts, names: Names, way: WayIn) -> None:
+    """The way alone: it lets nobody in. Raises HostError when a step fails."""
+    ports.library.converge(
+        ports.shell,
+        (way.role,),
+        way.variables | _of_every_way(names, way),
+        host="this device",
+        timeout=60,
+        undo=probes.undo_folder(names),
+    )
 
 
 def _refuse_if_stopped(ports: DevicePorts, tunnel: TunnelId, when: str) -> None:
@@ -159,7 +170,7 @@ def _of_every_way(names: Names, way: WayIn) -> dict[str, object]:
     return {
         "session_short": names.short,
         "session_server_address": str(addressing.server_address(way.network)),
-        "session_device_address": str(addressing.device_address(way.network)),
+        "session_device_address": str(way.address or ""),
         "session_port": addressing.SESSION_PORT,
     }
 
@@ -181,13 +192,20 @@ def _variables(
     )
 
 
-def _who_may_log_in(trust: Trust, session: DeviceSession, consent: Consent) -> dict[str, object]:
-    """The answer's own keys; where an organisation vouched for it, no key at all but what that one certifies (2.9).
+def _who_may_log_in(trust: Trust, session: DeviceSession, consent: Consent, way: WayIn) -> dict[str, object]:
+    """The answer's own keys and the helpers'; where an organisation vouched for it, no key but what that one certifies (2.9).
 
-    Raises WrongState `trust.changed` when that organisation is no longer one of this device's.
+    Helpers come from anywhere in the network: nobody knows beforehand which address it gives them. Raises WrongState
+    `trust.changed` when that organisation is no longer one of this device's.
     """
+    helpers_places = [str(addressing.TAILNET)] if consent.helpers else []
+    places: dict[str, object] = {"device_access_sources": list(way.sources)}
     if consent.organisation is None:
-        return {"device_access_authorized_keys": list(session.answer.ssh_keys)}
+        return places | {
+            "device_access_authorized_keys": list(session.answer.ssh_keys),
+            "device_access_helper_keys": [helper.key for helper in consent.helpers],
+            "device_access_helper_sources": helpers_places,
+        }
     authorities = trust.authorities(consent.organisation)
     if not authorities:
         raise WrongState(
@@ -195,4 +213,8 @@ def _who_may_log_in(trust: Trust, session: DeviceSession, consent: Consent) -> d
             f"this device no longer trusts {consent.organisation}",
             next_step="Make a new request; its code replaces this one.",
         )
-    return {"device_access_authorized_keys": [], "device_access_authorities": list(authorities)}
+    return places | {
+        "device_access_authorized_keys": [],
+        "device_access_authorities": list(authorities),
+        "device_access_helper_sources": [place for place in helpers_places if place not in way.sources],
+    }

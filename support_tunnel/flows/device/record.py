@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import MessageError, UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Vault
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
+from support_tunnel.core.st1.people import Helper
 
 __all__ = ["Record", "load_channel", "load_record", "save_channel", "save_record"]
 
@@ -41,6 +42,10 @@ class Record:
     admin_fingerprint: str = ""
     network: str = ""
     """The tunnel's own /64, from the moment the session begins to open."""
+    address: str = ""
+    """The device's own in it, from the moment it is known: that is later where a shared Headscale server gives it out."""
+    helpers: tuple[Helper, ...] = ()
+    """Who may log in besides the admin, from the answer on."""
 
     @property
     def approved(self) -> bool:
@@ -65,6 +70,8 @@ def save_record(vault: Vault, tunnel: TunnelId, record: Record) -> None:
         "admin_name": record.admin_name,
         "admin_fingerprint": record.admin_fingerprint,
         "network": record.network,
+        "address": record.address,
+        "helpers": [helper.to_json() for helper in record.helpers],
     }
     vault.put(tunnel, _NAME, Secret(json.dumps(fields).encode()))
 
@@ -86,9 +93,10 @@ def load_record(vault: Vault, tunnel: TunnelId) -> Record | None:
             until=datetime.fromisoformat(fields.pop("until")).astimezone(UTC),
             approved_for=None if approved_for is None else tuple(approved_for),
             scope=Scope(scope["level"], tuple(scope["ports"]), scope["files"]),
+            helpers=tuple(Helper.from_json(one) for one in fields.pop("helpers", ())),
             **fields,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, MessageError):
         raise UsageError(
             "file.content",
             f"{vault.path(tunnel, _NAME)} is damaged, so nothing is known of session {tunnel[:8]} but its name",

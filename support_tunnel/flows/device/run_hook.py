@@ -6,9 +6,6 @@ ending. Each script of the way down runs once; again only if the ending itself w
 
 from __future__ import annotations
 
-import ipaddress
-
-from support_tunnel.core import addressing
 from support_tunnel.core.errors import HostError, SupportTunnelError
 from support_tunnel.core.hooks import HookContext, Moment
 from support_tunnel.core.names import Names, TunnelId
@@ -61,5 +58,5 @@ def _log(ports: DevicePorts, tunnel: TunnelId, moment: Moment, came: HookRun | S
 
 
 def _context(tunnel: TunnelId, record: Record) -> HookContext:
-    names, network = Names(tunnel), ipaddress.IPv6Network(record.network)
-    return HookContext(tunnel, names.interface, str(addressing.device_address(network)), str(network), names.user)
+    names = Names(tunnel)
+    return HookContext(tunnel, names.interface, record.address, record.network, names.user)

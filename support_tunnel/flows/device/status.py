@@ -9,6 +9,7 @@ from support_tunnel.core.errors import HostError, SupportTunnelError, UsageError
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Mailbox
 from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.desired import probes
 from support_tunnel.flows.device.clean_up import known_tunnels
 from support_tunnel.flows.device.keep_request import is_kept
@@ -38,6 +39,8 @@ class TunnelStatus:
     until: datetime | None = None
     limits: tuple[str, ...] = ()
     """Of an active session: which of its unit's limits this system enforces (2.9)."""
+    helpers: tuple[Helper, ...] = ()
+    """Who is let in, or asks to be, besides the admin."""
 
 
 def status(ports: DevicePorts) -> list[TunnelStatus]:
@@ -70,6 +73,7 @@ def _row(ports: DevicePorts, tunnel: TunnelId, look: _Look) -> TunnelStatus:
         record.approved,
         waits,
         record.until,
+        helpers=record.helpers,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from support_tunnel.core import addressing
@@ -27,6 +27,10 @@ class WayIn:
     path: Path
     network: IPv6Network
     """Where the two ends have their addresses."""
+    address: IPv6Address | None
+    """This device's own there; None until it has joined a network that others share, whose server gives it out."""
+    sources: tuple[str, ...]
+    """From where the admin logs in."""
     role: str
     variables: dict[str, object]
 
@@ -44,19 +48,26 @@ class WayIn:
         """In words, what `got_through` said."""
         return WAYS.get(way, self.words)
 
-    def once_up(self) -> WayIn:
-        """For applying its role again where it is up: with its key, a node would join anew, and a key is good for once."""
+    def once_up(self, ports: DevicePorts, names: Names) -> WayIn:
+        """For applying its role again where it is up: with its key, a node would join anew, and a key is good for once.
+
+        And with the address that it has been given. Raises HostError `headscale.address`.
+        """
         if isinstance(self.path, WireguardPath):
             return self
-        return replace(self, variables=self.variables | {"tailscale_node_key": ""})
+        address = self.address or _given_address(ports, names)
+        return replace(self, address=address, variables=self.variables | {"tailscale_node_key": ""})
 
     def got_through(self, ports: DevicePorts, names: Names) -> str | None:
-        """`udp`, `udp-443`, `direct` or `relay`, once both ends have met; None while they have not.
+        """`udp`, `udp-443`, `direct` or `relay`, once both ends have met; None while they have not. In a network that others share
+        whoever is there is met, and `alone` is enough: the server has the device, and helpers may come later.
 
         Raises HostError `session.lost` when it is gone.
         """
         if isinstance(self.path, WireguardPath):
             found = probes.read(ports.shell, probes.handshake(names), timeout=10)
+        elif self.path.shared:
+            found = probes.read(ports.shell, tailnet_probes.tailnet_company(names, ports.tailscale), timeout=20)
         else:
             peer = addressing.server_address(self.network)
             found = probes.read(ports.shell, tailnet_probes.tailnet_way(names, ports.tailscale, peer), timeout=20)
@@ -71,13 +82,29 @@ class WayIn:
 WAYS: Final = {
     "direct": "through a Headscale server, directly by UDP",
     "relay": "through a Headscale server, by its relay: UDP does not get through",
+    "alone": "to the Headscale server: joined; nobody is connected yet",
 }
+
+
+def _given_address(ports: DevicePorts, names: Names) -> IPv6Address:
+    """It goes into the settings of the session's sshd, and who gave it may be hostile: one of Tailscale's own range or none."""
+    found = probes.read(ports.shell, tailnet_probes.tailnet_address(names, ports.tailscale), timeout=20)
+    address = addressing.node_address(found.get("address", ""))
+    if address is None:
+        raise HostError(
+            "headscale.address",
+            "the Headscale server gave this device no address that is one of its network",
+            next_step="Ask your helper to have that server looked at, then ask again.",
+        )
+    return address
 
 
 def way_in(ports: DevicePorts, requested: Requested, session: DeviceSession, number: int) -> WayIn:
     """Raises UsageError `headscale.programs` where this device lacks Tailscale's programs."""
     path = session.answer.paths[number]
     network = addressing.network_along(path.transport, requested.offer.network)
+    sources = addressing.sources_along(path, requested.offer.network)
+    own = addressing.device_address(network)
     if isinstance(path, WireguardPath):
         variables: dict[str, object] = {
             "device_tunnel_private_key": requested.wireguard_private,
@@ -85,12 +112,14 @@ def way_in(ports: DevicePorts, requested: Requested, session: DeviceSession, num
             "device_tunnel_server_public_key": path.wireguard_public,
             "device_tunnel_server_endpoint": path.endpoint,
         }
-        return WayIn(number, path, network, "device_tunnel", variables)
+        return WayIn(number, path, network, own, sources, "device_tunnel", variables)
     require_tailscale(ports)
     return WayIn(
         number,
         path,
         network,
+        None if path.shared else own,
+        sources,
         "tailscale_node",
         {
             "tailscale_node_programs": ports.tailscale,
