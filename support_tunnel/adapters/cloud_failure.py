@@ -20,7 +20,8 @@ Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "taken", "bad
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
     (
-        r"(?i)quota|(instance|vcpu|server|droplet)s?[ _-]?limit|limit[ _-]?exceeded|exceeds? (the|your) .{0,40}limit",
+        r"(?i)quota|(instance|vcpu|server|droplet)s?[ _-]?limit|limit[ _-]?exceeded|exceeds? (the|your) .{0,40}limit"
+        r"|account limit|maximum .{0,30}limit",
         "quota",
     ),
     (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),
@@ -103,7 +104,9 @@ def _status(error: Exception) -> int | None:
         value = getattr(error, name, None)
         if isinstance(value, int):
             return value
-    return None
+    # Linode's driver has no type for it, only text.
+    said = re.search(r"Status code: (\d{3})\.", str(error))
+    return int(said[1]) if said else None
 
 
 def _by_status(status: int) -> Kind:

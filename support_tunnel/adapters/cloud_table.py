@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from support_tunnel.adapters.clouds.digitalocean import DIGITALOCEAN
 from support_tunnel.adapters.clouds.ec2 import EC2
 from support_tunnel.adapters.clouds.hetzner import HETZNER
+from support_tunnel.adapters.clouds.linode import LINODE
 from support_tunnel.adapters.clouds.local import LOCAL
+from support_tunnel.adapters.clouds.openstack import OPENSTACK
 from support_tunnel.adapters.clouds.row import CloudRow
+from support_tunnel.adapters.clouds.vultr import VULTR
 from support_tunnel.core.errors import UsageError
 
 __all__ = ["CLOUDS", "CloudRow", "row"]
 
-CLOUDS: Mapping[str, CloudRow] = {cloud.name: cloud for cloud in (LOCAL, EC2, DIGITALOCEAN, HETZNER)}
+CLOUDS: Mapping[str, CloudRow] = {
+    cloud.name: cloud for cloud in (LOCAL, EC2, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
+}
 
 
 def row(name: str, rows: Mapping[str, CloudRow] = CLOUDS) -> CloudRow:

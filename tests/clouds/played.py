@@ -8,6 +8,9 @@ from tests.clouds.amazon import Amazon
 from tests.clouds.digitalocean import DigitalOcean
 from tests.clouds.gate import Provider
 from tests.clouds.hetzner import Hetzner
+from tests.clouds.linode import Linode
+from tests.clouds.openstack import Openstack
+from tests.clouds.vultr import Vultr
 
 __all__ = ["PLAYED"]
 
@@ -15,4 +18,7 @@ PLAYED: Mapping[str, Callable[[], Provider]] = {
     "ec2": Amazon,
     "digitalocean": DigitalOcean,
     "hetzner": Hetzner,
+    "linode": Linode,
+    "openstack": Openstack,
+    "vultr": Vultr,
 }
