@@ -21,7 +21,7 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
     (
         r"(?i)quota|(instance|vcpu|server|droplet)s?[ _-]?limit|limit[ _-]?exceeded|exceeds? (the|your) .{0,40}limit"
-        r"|account limit|maximum .{0,30}limit",
+        r"|RESOURCE_POOL_EXHAUSTED|account limit|maximum .{0,30}limit",
         "quota",
     ),
     (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from support_tunnel.adapters.clouds.digitalocean import DIGITALOCEAN
 from support_tunnel.adapters.clouds.ec2 import EC2
+from support_tunnel.adapters.clouds.gce import GCE
 from support_tunnel.adapters.clouds.hetzner import HETZNER
 from support_tunnel.adapters.clouds.linode import LINODE
 from support_tunnel.adapters.clouds.local import LOCAL
@@ -17,7 +18,7 @@ from support_tunnel.core.errors import UsageError
 __all__ = ["CLOUDS", "CloudRow", "row"]
 
 CLOUDS: Mapping[str, CloudRow] = {
-    cloud.name: cloud for cloud in (LOCAL, EC2, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
+    cloud.name: cloud for cloud in (LOCAL, GCE, EC2, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from tests.clouds.amazon import Amazon
 from tests.clouds.digitalocean import DigitalOcean
 from tests.clouds.gate import Provider
+from tests.clouds.google import Google
 from tests.clouds.hetzner import Hetzner
 from tests.clouds.linode import Linode
 from tests.clouds.openstack import Openstack
@@ -17,6 +18,7 @@ __all__ = ["PLAYED"]
 PLAYED: Mapping[str, Callable[[], Provider]] = {
     "ec2": Amazon,
     "digitalocean": DigitalOcean,
+    "gce": Google,
     "hetzner": Hetzner,
     "linode": Linode,
     "openstack": Openstack,

@@ -57,6 +57,7 @@ def spec(name: str = "st-5a5a5a5a", tunnel: str = TUNNEL) -> ServerSpec:
         expires=datetime(2033, 5, 18, tzinfo=UTC),
         tags={"st-tunnel": tunnel, "st-owner": "ann.B@host.example", "st-expires": "2000000000"},
         open_ports=PORTS,
+        lifetime=3_600,
     )
 
 

@@ -28,6 +28,8 @@ class ServerSpec:
     tags: Mapping[str, str]
     size: str = "small"
     image: str = "debian-13"
+    lifetime: int = 0
+    """Seconds until its end, for a cloud that ends it by a clock of its own; 0 where nobody says."""
     open_ports: tuple[OpenPort, ...] = ()
     """All that is open, and for as long as the server is there. None given: the cloud's own rules stay as they are."""
 

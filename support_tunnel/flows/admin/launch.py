@@ -79,6 +79,7 @@ def launch(
                 expires=expires,
             ),
             expires=expires,
+            lifetime=int((expires - entry.created).total_seconds()),
             tags={"st-tunnel": tunnel, "st-owner": ports.owner, "st-expires": str(int(expires.timestamp()))},
         )
     )

@@ -1,0 +1,125 @@
+"""Google Compute Engine with state: instances as it really answered with them, held to its own discovery document."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from tests.clouds.contract import Contract
+from tests.clouds.gate import Answer, Request
+from tests.clouds.rest import Rest, answer, recorded
+
+__all__ = ["Google"]
+
+_BASE = "/compute/v1/projects/tunnels"
+_ZONE = "europe-west3-c"
+
+
+def _error(status: int, reason: str, message: str) -> tuple[int, object]:
+    return status, {
+        "error": {"code": status, "message": message, "errors": [{"domain": "usageLimits", "reason": reason, "message": message}]}
+    }  # fmt: skip
+
+
+class Google(Rest):
+    name = "gce"
+    creating = rf"POST {_BASE}/zones/[\w-]+/instances"
+    listing = f"GET {_BASE}/aggregated/instances"
+    destroying = rf"DELETE {_BASE}/zones/[\w-]+/instances/[\w-]+"
+    refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
+        "auth": _error(401, "authError", "Invalid Credentials"),
+        "quota": _error(403, "quotaExceeded", "Quota 'INSTANCES' exceeded. Limit: 24.0 in region europe-west3."),
+        "rate": _error(429, "rateLimitExceeded", "Rate Limit Exceeded"),
+        "bad-request": _error(400, "invalid", "Invalid value for field 'resource.machineType'"),
+        "retry": _error(503, "backendError", "Internal error. Please try again"),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contract = Contract("gce")
+        self.requests: set[str] = set()
+        instance = rf"{_BASE}/zones/[\w-]+/instances/([\w-]+)"
+        self.routes = [
+            (self.creating, self._create),
+            (self.listing, self._list),
+            (f"GET {instance}", self._get),
+            (f"DELETE {instance}", self._destroy),
+            (rf"POST {_BASE}/(?:zones/[\w-]+|global)/operations/\w+/wait", lambda _: answer(200, {**_RUNNING, "status": "DONE"})),
+            (f"POST {_BASE}/global/firewalls", self._open),
+            (f"GET {_BASE}/global/firewalls", self._walls),
+            (rf"DELETE {_BASE}/global/firewalls/([\w-]+)", self._close),
+            (f"GET {_BASE}/zones", lambda _: answer(200, recorded("gce/zones.json"))),
+        ]  # fmt: skip
+
+    def settings(self, url: str) -> dict[str, str]:
+        return {"project": "tunnels", "region": _ZONE, "token": "canary-token", "endpoint": url}
+
+    def not_found(self) -> object:
+        return _error(404, "notFound", "The resource was not found")[1]
+
+    def everything(self) -> list[str]:
+        return [str(server["id"]) for server in self.servers.values()]
+
+    def walls(self) -> list[str]:
+        return sorted({tag for rule in self.firewalls.values() for tag in rule["targetTags"]})
+
+    def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
+        for allowed in wall["allowed"]:
+            for port in allowed["ports"]:
+                for network in wall["sourceRanges"]:
+                    yield allowed["IPProtocol"], int(port), network
+
+    def foreign(self, name: str) -> str:
+        return str(self._make({"name": name, "labels": {"team": "web"}})["id"])
+
+    def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
+        zones = recorded("gce/aggregated_instances.json")["items"]
+        made = copy.deepcopy(next(zone["instances"][0] for zone in zones.values() if "instances" in zone))
+        made |= {"id": str(next(self.numbers)), "name": asked["name"], "labels": asked["labels"]}
+        made["zone"] = f"https://www.googleapis.com{_BASE}/zones/{_ZONE}"
+        self.servers[asked["name"]] = made
+        return dict(made)
+
+    def _create(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        if asked["name"] in self.servers and request.query["requestId"] not in self.requests:
+            return answer(*_error(409, "alreadyExists", f"The resource {asked['name']} already exists"))
+        if request.query["requestId"] not in self.requests:
+            self.requests.add(request.query["requestId"])
+            self._make(asked)
+        return answer(200, _RUNNING)
+
+    def _list(self, request: Request) -> Answer:
+        label = request.query.get("filter", "").removeprefix("labels.").removesuffix(":*")
+        found = [server for server in self.servers.values() if not label or label in server["labels"]]
+        empty = {"warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results"}}
+        zones = {"zones/us-central1-a": empty, f"zones/{_ZONE}": {"instances": found} if found else empty}
+        return answer(200, {"kind": "compute#instanceAggregatedList", "id": "x", "items": zones, "selfLink": "x"})
+
+    def _get(self, _: Request, name: str) -> Answer:
+        found = self.servers.get(name)
+        return answer(200, found) if found else answer(404, self.not_found())
+
+    def _destroy(self, _: Request, name: str) -> Answer:
+        return answer(200, _RUNNING) if self.servers.pop(name, None) else answer(404, self.not_found())
+
+    def _open(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        if asked["name"] in self.firewalls:
+            return answer(*_error(409, "alreadyExists", f"The resource {asked['name']} already exists"))
+        if len({":" in network for network in asked["sourceRanges"]}) > 1:
+            return answer(*_error(400, "invalid", "IPv4 and IPv6 sourceRanges in one rule"))
+        self.firewalls[asked["name"]] = asked
+        return answer(200, _RUNNING)
+
+    def _walls(self, _: Request) -> Answer:
+        others = recorded("gce/global_firewalls.json")["items"]
+        return answer(200, {"kind": "compute#firewallList", "id": "x", "items": [*others, *self.firewalls.values()]})
+
+    def _close(self, _: Request, name: str) -> Answer:
+        return answer(200, _RUNNING) if self.firewalls.pop(name, None) else answer(404, self.not_found())
+
+
+_RUNNING = {"kind": "compute#operation", "name": "operation1", "status": "RUNNING", "id": "1", "selfLink": "x"}
