@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -84,6 +85,12 @@ class Tofu:
             f"{Path(one.get('range', {}).get('filename', '')).name}: {one['summary']}: {one['detail']}"
             for one in said["diagnostics"]
         ]
+
+
+def variables_of(configuration: str) -> dict[str, str]:
+    """Every variable with its block's text."""
+    text = (OPENTOFU / configuration / "variables.tf").read_text()
+    return dict(re.findall(r'^variable "(\w+)" {\n(.*?)^}', text, re.MULTILINE | re.DOTALL))
 
 
 def copy_of(configuration: str, folder: Path) -> Path:
