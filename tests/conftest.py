@@ -10,7 +10,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+"""How long an example took says how busy the machine was, and nothing about what is tested."""
 
 SLOWEST = ("test_killed.py", "test_debian_package.py", "test_converge.py", "test_device_verbs.py")
 """Begun first, so that no worker is alone with one of them at the end."""
