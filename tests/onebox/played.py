@@ -29,7 +29,7 @@ from support_tunnel.core.st1 import bech32m
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.capture import Capture, capturing
-from tests.onebox.crew import HOST_STATE, Connected, Crew
+from tests.onebox.crew import HOST_STATE, PATIENCE, Connected, Crew
 from tests.onebox.searching import (
     MADE_ON_DEVICE,
     MODES,
@@ -103,7 +103,7 @@ def play(people: Crew, folder: Path) -> Played:
         wait_for(
             lambda: True if capture.holds(canary) else None,
             what="the canary on the wire",
-            seconds=60,
+            seconds=PATIENCE,
             clock=SystemClock(),
         )
     address = people.on.device.address
@@ -117,7 +117,7 @@ def _careless(people: Crew, live: Connected, processes: Processes, began: float)
     wait_for(
         lambda: True if search(processes.haystacks(), {"text": text.encode()}) else None,
         what="the careless process",
-        seconds=60,
+        seconds=PATIENCE,
         clock=SystemClock(),
     )
     found = search({**places(people, began), **processes.haystacks()}, {"text": text.encode()})

@@ -32,6 +32,7 @@ __all__ = [
     "HOUR",
     "LOGIN",
     "NAMES",
+    "PATIENCE",
     "ROLES",
     "SERVER_ADDRESS",
     "SESSION_PORT",
@@ -56,6 +57,8 @@ SESSION_PORT, WIREGUARD_PORT = 47022, 51999
 SERVER_ADDRESS, DEVICE_ADDRESS = "fd12:3456:789a:1::1", "fd12:3456:789a:1::2"
 LOGIN = "tunnel-admin"
 HOUR = timedelta(hours=1)
+PATIENCE = 120.0
+"""Seconds for what takes one or ten on an idle machine."""
 
 
 def soon(after: timedelta) -> datetime:
@@ -63,14 +66,14 @@ def soon(after: timedelta) -> datetime:
 
 
 def run(shell: ServerShell, script: str) -> Completed:
-    return shell.run_script(Secret(script), timeout=60)
+    return shell.run_script(Secret(script), timeout=PATIENCE)
 
 
 def apply(
     shell: ServerShell, names: tuple[str, ...], variables: Mapping[str, object], undo: str | None = None
 ) -> Report:
     plan = compile_roles(ROLES, names, variables, templates=TEMPLATES, undo=undo)
-    report = plan.report(shell.run_script(plan.script, timeout=120))
+    report = plan.report(shell.run_script(plan.script, timeout=PATIENCE))
     report.raise_for_failure("node")
     return report
 
@@ -111,7 +114,9 @@ class Server:
     login_private: Secret[str]
 
     def connect(self, host_key: str) -> ServerShell:
-        return connect_server(self.address, user=LOGIN, private_key=self.login_private, host_key=host_key, timeout=60)
+        return connect_server(
+            self.address, user=LOGIN, private_key=self.login_private, host_key=host_key, timeout=PATIENCE
+        )
 
 
 def make_server(driver: LocalNodeDriver, name: str = "server", expires: datetime | None = None) -> Server:
@@ -138,7 +143,7 @@ def make_device(driver: LocalNodeDriver, name: str = "device") -> tuple[Any, Ser
         user="root",
         private_key=private,
         host_key=node.extra["host_key"],
-        timeout=60,
+        timeout=PATIENCE,
         allow_classical=True,
     )
     return node, shell
@@ -162,7 +167,9 @@ class Pair:
 
     def ssh(self, *words: str, options: tuple[str, ...] = ()) -> Completed:
         """Run a command in the session, through the server; any exit status."""
-        return processes.run(["ssh", *options, "-F", self.folder / "config", DEVICE, *words], timeout=60, accept=None)
+        return processes.run(
+            ["ssh", *options, "-F", self.folder / "config", DEVICE, *words], timeout=PATIENCE, accept=None
+        )
 
 
 @contextmanager
@@ -177,7 +184,7 @@ def make_pair(driver: LocalNodeDriver, folder: Path) -> Iterator[Pair]:
         given = server_variables()
         with server.connect(server.first_key) as shell:
             apply(shell, ("tunnel_server",), given)
-            keys = probes.read(shell, probes.server_keys(), timeout=30)
+            keys = probes.read(shell, probes.server_keys(), timeout=PATIENCE)
         given |= {"tunnel_server_peer_public_key": wireguard_public, "tunnel_server_peer_psk": psk}
         host_private, host_public = new_keypair()
         admin_private, admin_public = new_keypair()

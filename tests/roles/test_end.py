@@ -13,7 +13,7 @@ from support_tunnel.adapters.local_cloud.snapshot import changes
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
 from support_tunnel.testing.scratch_cloud import scratch_cloud
-from tests.roles.hosts import NAMES, Pair, apply, make_pair, make_server, run, server_variables, soon
+from tests.roles.hosts import NAMES, PATIENCE, Pair, apply, make_pair, make_server, run, server_variables, soon
 
 pytestmark = pytest.mark.onebox
 
@@ -100,4 +100,4 @@ def test_the_server_ends_itself() -> None:
         def off() -> bool | None:
             return True if str(driver.list_nodes()[0].state) == "stopped" else None
 
-        assert wait_for(off, what="the server's end", seconds=60, clock=SystemClock())
+        assert wait_for(off, what="the server's end", seconds=PATIENCE, clock=SystemClock())

@@ -17,7 +17,7 @@ from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import undo_report, undo_script
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.headscale.authority import private_authority
-from tests.roles.hosts import run
+from tests.roles.hosts import PATIENCE, run
 from tests.roles.judge import Ansible
 from tests.roles.tailnet import CONNECT, OTHER, SESSION_PORT, Host, Node, Server, listen, make_host, make_server
 
@@ -203,7 +203,7 @@ def test_without_an_interface_a_connection_is_handed_to_loopback(
                 found if (found := helper.host.look(shlex.join(["python3", "-c", CONNECT, ways]))) != "[]\n" else None
             ),
             what="the first connection between the two",
-            seconds=60,
+            seconds=PATIENCE,
             clock=SystemClock(),
         )
         assert reached == f'[["{address}", {SESSION_PORT}]]\n'

@@ -17,6 +17,7 @@ from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.hosts import (
     DEVICE_ADDRESS,
     NAMES,
+    PATIENCE,
     SERVER_ADDRESS,
     SESSION_PORT,
     WIREGUARD_PORT,
@@ -35,9 +36,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with scratch_cloud() as driver, make_pair(driver, folder) as made:
         made.apply_device()
         wait_for(
-            lambda: probes.read(made.device_shell, probes.handshake(NAMES), timeout=10).get("handshake"),
+            lambda: probes.read(made.device_shell, probes.handshake(NAMES), timeout=PATIENCE).get("handshake"),
             what="handshake",
-            seconds=30,
+            seconds=PATIENCE,
             clock=SystemClock(),
         )
         yield made
