@@ -64,10 +64,12 @@ def members(node: NodeLayout) -> set[int]:
 
 def init_of(node: NodeLayout) -> int | None:
     """Pid, as this machine counts, of the node's own pid 1."""
-    for pid in sorted(members(node)):
-        with contextlib.suppress(OSError):
-            if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE):
-                return pid
+    for look in (cgroups.processes_in, _in_namespace):  # the second reads all of /proc, and is asked only if need be
+        for pid in sorted(look(node)):
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                if re.search(r"^NSpid:\t\d+\t1$", status, re.MULTILINE) and _alive(pid):
+                    return pid
     return None
 
 
