@@ -105,7 +105,7 @@ class Invitation:
 
     @property
     def _drop_in(self) -> str:
-        return f"/run/systemd/system/tailscaled.service.d/{self._mark}.conf"
+        return f"{_DROP_INS}/{self._mark}.conf"
 
     def _trust(self) -> list[str]:
         if not self.authority:
@@ -115,14 +115,21 @@ class Invitation:
         setting = rf"[Service]\nEnvironment=SSL_CERT_FILE={trusted} SSL_CERT_DIR=/run/{self._mark}.no-others\n"
         return [
             "# As root: have Tailscale trust this server's own authority, and no other, until you leave or the machine restarts.",
-            f"mkdir -p {self._drop_in.rpartition('/')[0]}",
+            f"mkdir -p {_DROP_INS}",
             f"cp {self._authority_file} {trusted}",
             f"printf {shlex.quote(setting)} >{self._drop_in}",
             *_RESTART,
         ]
 
     def _forget(self) -> list[str]:
-        return [f"rm -f {self._drop_in} /run/{self._authority_file}", *_RESTART] if self.authority else []
+        if not self.authority:
+            return []
+        return [
+            f"rm -f {self._drop_in} /run/{self._authority_file}",
+            f"rmdir --ignore-fail-on-non-empty {_DROP_INS}",
+            *_RESTART,
+        ]
 
 
+_DROP_INS: Final = "/run/systemd/system/tailscaled.service.d"
 _RESTART: Final = ("systemctl daemon-reload", "systemctl restart tailscaled")

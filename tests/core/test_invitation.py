@@ -52,6 +52,7 @@ def test_the_lines_are_these() -> None:
         "# Afterwards, as root: leave.\n"
         "tailscale logout\n"
         "rm -f /run/systemd/system/tailscaled.service.d/st-0badcafe.conf /run/st-0badcafe.pem\n"
+        "rmdir --ignore-fail-on-non-empty /run/systemd/system/tailscaled.service.d\n"
         "systemctl daemon-reload\n"
         "systemctl restart tailscaled\n"
         "rm -f st-0badcafe.known_hosts st-0badcafe-hana.key st-0badcafe.pem\n"
