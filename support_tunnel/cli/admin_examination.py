@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from support_tunnel.core.admin_health import (
     SecretFile,
     judge_clouds,
+    judge_own_node,
     judge_private_file,
     judge_root,
     judge_ssh,
@@ -44,6 +45,7 @@ def examine() -> Iterator[Check]:
     yield _memory(_vault(settings))
     yield from _api(settings, ports)
     yield _headscale(settings)
+    yield _own_node(settings, ports)
     yield judge_root(settings.clouds, uid=os.geteuid())
     yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
 
@@ -89,6 +91,18 @@ def _memory(folder: Path) -> Check:
 
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return judge_vault(str(folder), in_memory=in_memory(there), fix=how_to_have_one())
+
+
+def _own_node(settings: AdminSettings, ports: AdminPorts) -> Check:
+    lacks: SupportTunnelError | None = None
+    left: list[str] = []
+    if ports.own_node is not None:
+        try:
+            left = [tunnel[:8] for tunnel in ports.own_node.tunnels() if ports.own_node.address(tunnel) is None]
+            ports.own_node.require()
+        except SupportTunnelError as error:
+            lacks = error
+    return judge_own_node(lacks, wanted=bool(settings.headscale_server), left=left)
 
 
 def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:

@@ -5,13 +5,22 @@ Pure, so that each judgement can be shown a machine that no test machine is. Eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from support_tunnel.core.device_health import Check
+from support_tunnel.core.device_health import Check, failure
+from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.kex import POST_QUANTUM_KEX
 
-__all__ = ["SecretFile", "judge_clouds", "judge_private_file", "judge_root", "judge_ssh", "judge_vault"]
+__all__ = [
+    "SecretFile",
+    "judge_clouds",
+    "judge_own_node",
+    "judge_private_file",
+    "judge_root",
+    "judge_ssh",
+    "judge_vault",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,23 @@ def judge_vault(folder: str, *, in_memory: bool, fix: str = "Set `runtime` to a 
     if in_memory:
         return Check("vault", "ok", f"session keys stay in memory ({folder})")
     return Check("vault", "fail", f"session keys would be written to a disk ({folder})", fix)
+
+
+def judge_own_node(lacks: SupportTunnelError | None, *, wanted: bool, left: Sequence[str]) -> Check:
+    """`lacks`: why this machine cannot be a node; `wanted`: the inventory names a standing Headscale server; `left`: short ids of
+    tunnels whose node has ended and was not cleared away."""
+    if left:
+        return Check(
+            "own node",
+            "warn",
+            f"a node of this machine has ended and left something: {', '.join(left)}",
+            "Run fab sweep",
+        )
+    if lacks is None:
+        return Check("own node", "ok", "this machine can be a node of a tunnel's network")
+    if wanted:
+        return failure("own node", lacks)
+    return Check("own node", "ok", "nothing asks this machine to be a node of a tunnel's network")
 
 
 def judge_root(clouds: Iterable[str], *, uid: int) -> Check:

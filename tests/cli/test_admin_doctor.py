@@ -63,6 +63,7 @@ def test_all_is_well(fab: Run, well: Path, tmp_path: Path) -> None:
         ({"signer": "/nonexistent/signer"}, "signer"),
         ({"runtime": "/etc/support_tunnel"}, "vault"),
         ({"cloud": "far"}, "config"),
+        ({"headscale_server": "https://help.example", "own_tailscale": "/nonexistent"}, "own node"),
         ({"proxy": "http://127.0.0.1:1"}, "proxy"),
         ({"proxy": "proxy.example"}, "proxy"),
     ],

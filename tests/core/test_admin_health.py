@@ -7,19 +7,24 @@ import pytest
 from support_tunnel.core.admin_health import (
     SecretFile,
     judge_clouds,
+    judge_own_node,
     judge_private_file,
     judge_root,
     judge_ssh,
     judge_vault,
 )
 from support_tunnel.core.device_health import Check
+from support_tunnel.core.errors import UsageError
 
+LACKS = UsageError("node.programs", "this machine lacks tailscaled", next_step="Install it.")
 WELL = [
     judge_ssh(["curve25519-sha256", "mlkem768x25519-sha256"]),
     judge_ssh(["sntrup761x25519-sha512@openssh.com"]),
     judge_private_file("token", SecretFile("/x", 0o600), absent="Get one."),
     judge_private_file("token", SecretFile("/x", 0o400), absent="Get one."),
     judge_vault("/run/x", in_memory=True),
+    judge_own_node(None, wanted=True, left=[]),
+    judge_own_node(LACKS, wanted=False, left=[]),
     judge_root(["local"], uid=0),
     judge_root(["far"], uid=1000),
     *judge_clouds({"local": ""}),
@@ -33,6 +38,8 @@ BROKEN = [
     (judge_private_file("token", SecretFile("/x", 0o604), absent="Get one."), "fail", "others"),
     (judge_private_file("token", SecretFile("/x", 0o600, ours=False), absent="Get one."), "fail", "somebody else"),
     (judge_vault("/home/x", in_memory=False), "fail", "disk"),
+    (judge_own_node(LACKS, wanted=True, left=[]), "fail", "lacks tailscaled"),
+    (judge_own_node(None, wanted=False, left=["0badcafe"]), "warn", "0badcafe"),
     (judge_root(["far", "local"], uid=1000), "warn", "root"),
     (judge_clouds({"far": "401"})[0], "fail", "401"),
 ]
