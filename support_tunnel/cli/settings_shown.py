@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from urllib.parse import urlsplit
 
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.cli.secret_source import is_source
 
-__all__ = ["HIDDEN", "ShownSetting", "shown"]
+__all__ = ["HIDDEN", "ShownSetting", "ends_of_life", "shown"]
 
 HIDDEN = "(hidden)"
 SECRET = re.compile(r"(?i)token|secret|passw|credential|(^|_)key(_|$)|api_?key|private")
@@ -31,6 +31,19 @@ def shown(settings: AdminSettings, origins: Mapping[str, str]) -> list[ShownSett
         ShownSetting(one.name, _masked(one.name, getattr(settings, one.name)), origins.get(one.name, "default"))
         for one in fields(AdminSettings)
     ]
+
+
+def ends_of_life(clouds: object) -> Iterator[str]:
+    """A line a cloud: what ends a server there that nobody comes back for, and whether one that is off costs money."""
+    from support_tunnel.adapters.cloud_table import CLOUDS
+
+    for name in clouds if isinstance(clouds, Mapping) else ():
+        if name in CLOUDS:
+            row = CLOUDS[name]
+            cost = (
+                "one that is off is billed until `fab sweep` removes it" if row.billed_when_off else "off costs nothing"
+            )
+            yield f"cloud {name}: a server powers itself off at its end; {row.ends_itself or 'nothing else ends it'}; {cost}"
 
 
 def _masked(name: str, value: object) -> object:

@@ -80,13 +80,16 @@ def get(c: Context, tunnel_id: str, json: bool = False) -> None:
 def settings(c: Context, json: bool = False) -> None:
     """Show each setting of the admin's side and where its value came from; never a secret."""
     from support_tunnel.cli.admin_settings import load_with_origins
-    from support_tunnel.cli.settings_shown import shown
+    from support_tunnel.cli.settings_shown import ends_of_life, shown
 
     rows = shown(*load_with_origins(os.environ))
     if json:
         emit({row.name: {"value": row.value, "from": row.origin} for row in rows})
     else:
         table(("setting", "from", "value"), [(row.name, row.origin, str(row.value)) for row in rows])
+        for row in rows:
+            for said in ends_of_life(row.value) if row.name == "clouds" else ():
+                line(said)
 
 
 def _watch(ports: AdminPorts, chosen: AdminSettings, show: Callable[[Listing], None], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from support_tunnel.cli.admin_settings import load_with_origins
-from support_tunnel.cli.settings_shown import HIDDEN, ShownSetting, shown
+from support_tunnel.cli.settings_shown import HIDDEN, ShownSetting, ends_of_life, shown
 
 
 def look(tmp_path: Path, environ: dict[str, str] | None = None, **values: object) -> dict[str, ShownSetting]:
@@ -56,3 +56,11 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, written: di
     said = str(look(tmp_path, **json.loads(json.dumps(written).replace("CANARY", canary))))
     assert canary not in said
     assert HIDDEN in said
+
+
+def test_settings_say_of_each_cloud_what_ends_a_server_and_what_one_that_is_off_costs() -> None:
+    said = list(ends_of_life({"ec2": {}, "hetzner": {}, "mars": {}}))
+    assert len(said) == 2
+    assert "terminates it" in said[0]
+    assert "off costs nothing" in said[0]
+    assert "billed until `fab sweep`" in said[1]

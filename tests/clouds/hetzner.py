@@ -42,6 +42,7 @@ class Hetzner(Rest):
             ("POST /v1/firewalls", self._open),
             ("GET /v1/firewalls", self._walls),
             (r"DELETE /v1/firewalls/(\d+)", self._close),
+            ("GET /v1/server_types", lambda _: answer(200, {"server_types": [_SIZE], "meta": {"pagination": _PAGE}})),
             ("GET /v1/locations", lambda _: answer(200, {"locations": [_PLACE], "meta": {"pagination": _PAGE}})),
         ]
 
@@ -124,6 +125,11 @@ class Hetzner(Rest):
         return answer(204) if self.firewalls.pop(number, None) else answer(404, _error("not_found", "no such firewall"))
 
 
+_SIZE = {
+    "id": 1, "name": "cx23", "cores": 2, "cpu_type": "shared", "deprecated": False, "description": "CX23", "disk": 40, "memory": 4.0,
+    "storage_type": "local",
+    "prices": [{"location": "fsn1", "price_hourly": {"net": "0.0056", "gross": "0.0067"}, "price_monthly": {"net": "3.49", "gross": "4.15"}}],
+}  # fmt: skip
 _PLACE = {
     "id": 1, "name": "fsn1", "city": "Falkenstein", "country": "DE", "description": "Falkenstein DC Park 1", "latitude": 50.5,
     "longitude": 12.4, "network_zone": "eu-central",

@@ -53,6 +53,7 @@ LOCAL = CloudRow(
     address=_address,
     genuine=lambda driver: bool(driver.list_locations()),
     settings=(Setting("root", "the folder that holds the cloud"),),
+    ends_itself="its memory is this machine's",
     billed_when_off=False,
     hourly=lambda driver, spec, told: 0.0,
 )
