@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from support_tunnel.adapters.clouds.azure import AZURE
 from support_tunnel.adapters.clouds.digitalocean import DIGITALOCEAN
 from support_tunnel.adapters.clouds.ec2 import EC2
 from support_tunnel.adapters.clouds.gce import GCE
@@ -18,7 +19,7 @@ from support_tunnel.core.errors import UsageError
 __all__ = ["CLOUDS", "CloudRow", "row"]
 
 CLOUDS: Mapping[str, CloudRow] = {
-    cloud.name: cloud for cloud in (LOCAL, GCE, EC2, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
+    cloud.name: cloud for cloud in (LOCAL, GCE, EC2, AZURE, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
 }
 
 

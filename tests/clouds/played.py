@@ -10,6 +10,7 @@ from tests.clouds.gate import Provider
 from tests.clouds.google import Google
 from tests.clouds.hetzner import Hetzner
 from tests.clouds.linode import Linode
+from tests.clouds.microsoft import Microsoft
 from tests.clouds.openstack import Openstack
 from tests.clouds.vultr import Vultr
 
@@ -17,6 +18,7 @@ __all__ = ["PLAYED"]
 
 PLAYED: Mapping[str, Callable[[], Provider]] = {
     "ec2": Amazon,
+    "azure": Microsoft,
     "digitalocean": DigitalOcean,
     "gce": Google,
     "hetzner": Hetzner,

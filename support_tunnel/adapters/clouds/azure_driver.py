@@ -1,0 +1,122 @@
+"""Microsoft Azure over libcloud's connection (its login, its errors): a tunnel server is a resource group, and ends as one.
+
+All that a server needs there (machine, disk, address, network, rules) is put by one deployment into a group of its own, and removing the
+group removes all of it. libcloud's own driver leaves the address behind and cannot send user-data (its issue 1893).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from libcloud.common.azure_arm import AzureResourceManagementConnection
+from libcloud.common.types import MalformedResponseError
+from libcloud.compute.base import Node, NodeDriver, NodeLocation
+from libcloud.compute.types import NodeState
+
+__all__ = ["AzureDriver"]
+
+_GROUPS = "2021-04-01"
+_NETWORK = "2023-09-01"
+"""Versions of the two APIs that are asked."""
+
+
+class _Connection(AzureResourceManagementConnection):  # type: ignore[misc]  # libcloud has no types
+    token = ""
+
+    def __init__(self, key: str, secret: str, secure: bool = True, token: str = "", **rest: Any) -> None:
+        self.token = token
+        super().__init__(key, secret, secure, **rest)
+
+    def get_token_from_credentials(self) -> None:
+        if self.token:
+            self.access_token, self.expires_on = self.token, time.time() + 3_600
+        else:
+            super().get_token_from_credentials()
+
+
+class AzureDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
+    type = "azure"
+    name = "Microsoft Azure"
+    api_name = "azure_arm"
+    website = "https://azure.microsoft.com/"
+    connectionCls = _Connection
+    features: ClassVar[dict[str, list[str]]] = {"create_node": []}
+
+    def __init__(
+        self, user: str, secret: str, *, tenant: str, subscription: str, token: str = "", timeout: int = 60
+    ) -> None:
+        self._access = {"tenant_id": tenant, "subscription_id": subscription, "token": token}
+        self._subscription = f"/subscriptions/{subscription}"
+        super().__init__(user, secret, timeout=timeout)
+
+    def _ex_connection_class_kwargs(self) -> dict[str, Any]:
+        return {**super()._ex_connection_class_kwargs(), **self._access}
+
+    def list_locations(self) -> list[NodeLocation]:
+        found = self._ask("GET", f"{self._subscription}/locations", "2022-12-01")["value"]
+        return [NodeLocation(place["name"], place["displayName"], "", self) for place in found]
+
+    def create_node(
+        self, name: str, ex_group: str, ex_region: str, ex_tags: Mapping[str, str], ex_template: Mapping[str, Any],
+        ex_parameters: Mapping[str, str],
+    ) -> Node:  # fmt: skip
+        """Each step may be sent twice. The tags come first: what was begun can be found by them."""
+        group = f"{self._subscription}/resourcegroups/{ex_group}"
+        made = self._ask("PUT", group, _GROUPS, {"location": ex_region, "tags": {**ex_tags, "st-name": name}})
+        properties = {
+            "mode": "Incremental",
+            "template": ex_template,
+            "parameters": {key: {"value": value} for key, value in ex_parameters.items()},
+        }
+        deployment = f"{group}/providers/Microsoft.Resources/deployments/tunnel-server"
+        self._ask("PUT", deployment, _GROUPS, {"properties": properties})
+        return self._to_node(made, {})
+
+    def list_nodes(self, ex_tag: str = "") -> list[Node]:
+        params = {"$filter": f"tagName eq '{ex_tag}'"} if ex_tag else {}
+        groups = self._all(f"{self._subscription}/resourcegroups", _GROUPS, params)
+        found = (
+            self._all(f"{self._subscription}/providers/Microsoft.Network/publicIPAddresses", _NETWORK) if groups else []
+        )
+        addresses = {
+            address["id"].split("/")[4].lower(): address["properties"].get("ipAddress", "") for address in found
+        }
+        return [self._to_node(group, addresses) for group in groups]
+
+    def destroy_node(self, node: Node) -> bool:
+        """Azure begins to remove it, and lists it until it is gone."""
+        self.connection.request(
+            f"{self._subscription}/resourcegroups/{node.id}", params={"api-version": _GROUPS}, method="DELETE"
+        )
+        return True
+
+    def _ask(
+        self, method: str, path: str, version: str, body: Mapping[str, Any] | None = None, **more: str
+    ) -> dict[str, Any]:
+        params = {"api-version": version, **more}
+        answer = self.connection.request(path, method=method, data=body, params=params).object
+        if not isinstance(answer, dict) or not answer:
+            raise MalformedResponseError("an answer without a body", body="", driver=self)
+        return answer
+
+    def _all(self, path: str, version: str, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        more = dict(params or {})
+        while True:
+            answer = self._ask("GET", path, version, None, **more)
+            found += answer["value"]
+            following = str(answer.get("nextLink") or "")
+            if "$skiptoken=" not in following and "%24skiptoken=" not in following:
+                return found
+            more["$skiptoken"] = following.replace("%24", "$").rpartition("$skiptoken=")[2].partition("&")[0]
+
+    def _to_node(self, group: Mapping[str, Any], addresses: Mapping[str, str]) -> Node:
+        tags = group.get("tags") or {}
+        address = addresses.get(group["name"].lower(), "")
+        going = group["properties"]["provisioningState"] == "Deleting"
+        state = NodeState.STOPPING if going else NodeState.RUNNING if address else NodeState.PENDING
+        return Node(
+            group["name"], tags.get("st-name", group["name"]), state, [address] if address else [], [], self, extra={"tags": tags}
+        )  # fmt: skip

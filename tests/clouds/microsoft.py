@@ -1,0 +1,118 @@
+"""Azure with state: resource groups, and what a deployment puts into them; answers by its published API reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from tests.clouds.gate import Answer, Request
+from tests.clouds.rest import Rest, answer
+
+__all__ = ["Microsoft"]
+
+_BASE = "/subscriptions/99999999"
+
+
+def _error(status: int, code: str, message: str) -> tuple[int, object]:
+    return status, {"error": {"code": code, "message": message}}
+
+
+class Microsoft(Rest):
+    name = "azure"
+    creating = rf"PUT {_BASE}/resourcegroups/[\w-]+/providers/Microsoft.Resources/deployments/[\w-]+"
+    listing = f"GET {_BASE}/resourcegroups"
+    destroying = rf"DELETE {_BASE}/resourcegroups/[\w-]+"
+    refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
+        "auth": _error(401, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time"),
+        "quota": _error(400, "QuotaExceeded", "Operation could not be completed as it results in exceeding approved Total Regional Cores quota."),
+        "rate": _error(429, "TooManyRequests", "The request is being throttled."),
+        "bad-request": _error(400, "InvalidTemplateDeployment", "The requested VM size Standard_B0 is not available in this location."),
+        "retry": _error(503, "ServerBusy", "The server is busy."),
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deployed: dict[str, list[dict[str, Any]]] = {}
+        self.parameters: dict[str, dict[str, Any]] = {}
+        self.routes = [
+            (rf"PUT {_BASE}/resourcegroups/([\w-]+)", self._group),
+            (rf"PUT {_BASE}/resourcegroups/([\w-]+)/providers/Microsoft.Resources/deployments/[\w-]+", self._deploy),
+            (self.listing, self._list),
+            (rf"DELETE {_BASE}/resourcegroups/([\w-]+)", self._destroy),
+            (f"GET {_BASE}/providers/Microsoft.Network/publicIPAddresses", self._addresses),
+            (f"GET {_BASE}/locations", lambda _: answer(200, {"value": [{"name": "germanywestcentral", "displayName": "Germany"}]})),
+        ]  # fmt: skip
+
+    def settings(self, url: str) -> dict[str, str]:
+        return {"subscription": "99999999", "region": "germanywestcentral", "token": "canary-token", "endpoint": url}
+
+    def not_found(self) -> object:
+        return _error(404, "ResourceGroupNotFound", "Resource group could not be found.")[1]
+
+    def rules(self) -> set[tuple[str, int, str]]:
+        return {
+            (rule["protocol"].lower(), int(rule["destinationPortRange"]), network)
+            for resources in self.deployed.values()
+            for rule in self._rules(resources)
+            for network in rule["sourceAddressPrefixes"]
+        }
+
+    @staticmethod
+    def _rules(resources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for one in resources:
+            if one["type"].endswith("/networkSecurityGroups"):
+                yield from (rule["properties"] for rule in one["properties"]["securityRules"])
+
+    def foreign(self, name: str) -> str:
+        self.servers[name] = {
+            "name": name,
+            "location": "x",
+            "tags": {"team": "web"},
+            "properties": {"provisioningState": "Succeeded"},
+        }
+        return name
+
+    def _group(self, request: Request, name: str) -> Answer:
+        asked = json.loads(request.body)
+        if not set(asked) <= {"location", "tags"} or len(asked["tags"]) > 50:
+            return answer(*_error(400, "InvalidRequestContent", "The request content was invalid"))
+        status = 200 if name in self.servers else 201
+        self.servers[name] = {
+            **asked,
+            "name": name,
+            "id": f"{_BASE}/resourceGroups/{name}",
+            "properties": {"provisioningState": "Succeeded"},
+        }
+        return answer(status, self.servers[name])
+
+    def _deploy(self, request: Request, name: str) -> Answer:
+        if name not in self.servers:
+            return answer(404, self.not_found())
+        asked = json.loads(request.body)["properties"]
+        self.deployed[name] = asked["template"]["resources"]
+        self.parameters[name] = asked["parameters"]
+        return answer(201, {"id": "x", "name": "tunnel-server", "properties": {"provisioningState": "Accepted"}})
+
+    def _list(self, request: Request) -> Answer:
+        tag = request.query.get("$filter", "").removeprefix("tagName eq '").removesuffix("'")
+        found = [group for group in self.servers.values() if not tag or tag in group["tags"]]
+        page = int(request.query.get("$skiptoken", "0"))
+        more = (
+            {"nextLink": f"https://x{_BASE}/resourcegroups?%24skiptoken={page + 1}"}
+            if len(found) > 2 * page + 2
+            else {}
+        )
+        return answer(200, {"value": found[2 * page : 2 * page + 2], **more})
+
+    def _addresses(self, _: Request) -> Answer:
+        where = "providers/Microsoft.Network/publicIPAddresses/x"
+        found = [
+            {"id": f"{_BASE}/resourceGroups/{name.upper()}/{where}", "properties": {"ipAddress": "9.9.9.9"}}
+            for name in self.deployed
+        ]
+        return answer(200, {"value": found})
+
+    def _destroy(self, _: Request, name: str) -> Answer:
+        self.deployed.pop(name, None)
+        return answer(202) if self.servers.pop(name, None) else answer(404, self.not_found())
