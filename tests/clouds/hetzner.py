@@ -87,7 +87,15 @@ class Hetzner(Rest):
         found = [
             one for one in self.servers.values() if request.query.get("label_selector", "") in {"", *one["labels"]}
         ]
-        return answer(200, {"servers": found, "meta": {"pagination": _PAGE}})
+        return self._page(request, "servers", found)
+
+    @staticmethod
+    def _page(request: Request, what: str, found: list[Any]) -> Answer:
+        """Two a page, so that what reads only the first one is found out."""
+        page = int(request.query.get("page", "1"))
+        following = page + 1 if len(found) > 2 * page else None
+        told = {**_PAGE, "page": page, "next_page": following, "total_entries": len(found)}
+        return answer(200, {what: found[2 * page - 2 : 2 * page], "meta": {"pagination": told}})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         if self.servers.pop(number, None) is None:
@@ -114,7 +122,7 @@ class Hetzner(Rest):
         found = [
             one for one in self.firewalls.values() if request.query.get("label_selector", "") in {"", *one["labels"]}
         ]
-        return answer(200, {"firewalls": found, "meta": {"pagination": _PAGE}})
+        return self._page(request, "firewalls", found)
 
     def _close(self, _: Request, number: str) -> Answer:
         used = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -243,3 +244,14 @@ def test_a_firewall_whose_server_was_never_made_is_listed_and_ended(site: Site) 
     assert left.tags["st-tunnel"] == TUNNEL
     site.another().destroy(left.id)
     assert site.provider.walls() == []
+
+
+def test_many_at_once_are_all_different_and_all_end(site: Site) -> None:
+    """One driver a thread: with one for all of them, sixteen threads got each other's answers."""
+    tunnels = [f"{number:02x}" * 16 for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda tunnel: site.cloud.create(spec(f"st-{tunnel[:8]}", tunnel)), tunnels))
+        assert {server.tags["st-tunnel"] for server in made} == set(tunnels)
+        assert {server.id for server in site.another().servers()} == {server.id for server in made}
+        list(pool.map(site.cloud.destroy, (server.id for server in made)))
+    assert site.provider.everything() == site.provider.walls() == []

@@ -132,3 +132,21 @@ def test_any_text_fits_into_a_label_and_comes_back(text: str) -> None:
     assert words.heard(words.spoken(text, 200)) == text
     assert len(words.spoken(text * 30)) <= 63
     words.heard(words.spoken("ë" * 40))
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "price"),
+    [
+        ("ec2", "us-east-1", 0.0104),
+        ("ec2", "eu-central-1", None),  # libcloud's list says 0.0, which is no price
+        ("ec2", "mars-1", None),
+        ("gce", "us-central1-a", 0.0084),
+        ("gce", "mars-a", None),
+        ("azure", "westeurope", 0.012),
+        ("azure", "mars", None),
+    ],
+)
+def test_a_price_is_listed_or_unknown_and_never_nothing(name: str, region: str, price: float | None) -> None:
+    """A cap would let through what seems to be free."""
+    told = {**{setting.name: setting.default for setting in CLOUDS[name].settings}, "region": region}
+    assert CLOUDS[name].hourly(None, SPEC, told) == (None if price is None else pytest.approx(price, rel=0.1))

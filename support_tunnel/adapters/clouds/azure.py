@@ -130,6 +130,11 @@ def _rules(spec: ServerSpec, told: Told) -> Iterator[dict[str, Any]]:
             priority += 1
 
 
+def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
+    size = words.by_word("size", AZURE.sizes, spec.size, told)
+    return words.listed_price("azure_linux", size.replace("_", "").lower(), told["region"])
+
+
 AZURE = CloudRow(
     name="azure",
     title="Microsoft Azure",
@@ -168,4 +173,5 @@ AZURE = CloudRow(
         "Microsoft.Compute/virtualMachines/*",
         "Microsoft.Compute/disks/*",
     ),
+    hourly=_price,
 )

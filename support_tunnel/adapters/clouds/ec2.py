@@ -120,11 +120,7 @@ def _groups(driver: Any, told: Told) -> list[Opened]:
 
 
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
-    from libcloud.pricing import get_size_price
-
-    size = words.by_word("size", EC2.sizes, spec.size, told)
-    found = get_size_price("compute", "ec2_linux", size, region=told["region"])
-    return None if found is None else float(found)
+    return words.listed_price("ec2_linux", words.by_word("size", EC2.sizes, spec.size, told), told["region"])
 
 
 EC2 = CloudRow(

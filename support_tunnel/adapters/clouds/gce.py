@@ -24,6 +24,8 @@ _SPARE_SECONDS = 600
 """By how much Google's own end comes after the server's."""
 _LONGEST_LIFE = 86_400
 """Where nobody says how long."""
+_SHARES = {"e2-micro": (0.25, 1.0), "e2-medium": (1.0, 4.0)}
+"""Cores and gigabytes that Google bills for its shared sizes."""
 _START_UP = """#!/bin/sh
 set -eu
 command -v cloud-init >/dev/null && exit 0
@@ -131,6 +133,18 @@ def _close(driver: Any, target: str, told: Told) -> None:
             driver.ex_close_firewall(rule["name"])
 
 
+def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
+    """Of our own sizes, by libcloud's list of what a core and a gigabyte cost in a region; its 0.0 means that it does not know."""
+    from libcloud.pricing import get_pricing
+
+    size, region = words.by_word("size", GCE.sizes, spec.size, told), told["region"].rpartition("-")[0]
+    if size not in _SHARES:
+        return None
+    listed = get_pricing("compute", "gce_instances")["e2"]
+    prices = [listed[what]["on_demand"].get(region, {}).get("price") for what in ("cpu", "ram")]
+    return sum(share * price for share, price in zip(_SHARES[size], prices, strict=True)) if all(prices) else None
+
+
 GCE = CloudRow(
     name="gce",
     title="Google Compute Engine",
@@ -181,4 +195,5 @@ GCE = CloudRow(
         "compute.zoneOperations.get",
         "compute.globalOperations.get",
     ),
+    hourly=_price,
 )

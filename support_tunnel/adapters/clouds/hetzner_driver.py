@@ -6,7 +6,7 @@ Paths and bodies: Hetzner's API reference, v1 (docs.hetzner.cloud).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from libcloud.common.base import ConnectionKey, JsonResponse
@@ -15,6 +15,8 @@ from libcloud.common.types import InvalidCredsError, MalformedResponseError, Pro
 from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeLocation, NodeSize
 from libcloud.compute.types import NodeState
 from libcloud.utils.iso8601 import parse_date
+
+from support_tunnel.adapters.clouds.drivers import whole
 
 __all__ = ["HetznerDriver"]
 
@@ -143,14 +145,16 @@ class HetznerDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return answer
 
     def _all(self, path: str, what: str, **params: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        return whole(self._each_page(path, what, params))
+
+    def _each_page(self, path: str, what: str, params: Mapping[str, Any]) -> Iterator[tuple[list[dict[str, Any]], int]]:
         page: int | None = 1
         while page:
             answer = self._api("GET", path, page=page, per_page=50, **params)
-            found += answer[what]
-            following = ((answer.get("meta") or {}).get("pagination") or {}).get("next_page")
+            told = (answer.get("meta") or {}).get("pagination") or {}
+            yield answer[what], told.get("total_entries", -1)
+            following = told.get("next_page")
             page = following if following and following > page else None
-        return found
 
     def _to_size(self, size: Mapping[str, Any]) -> NodeSize:
         extra = {"cpus": size["cores"], "prices": size["prices"]}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from support_tunnel.adapters.clouds import words
-from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at
+from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.ports import ServerSpec
 
@@ -45,8 +47,20 @@ def _send(driver: Any, method: str, path: str, body: object = None) -> Any:
     return driver.connection.request(path, method=method, data=data).object
 
 
+def _all(driver: Any, path: str) -> list[dict[str, Any]]:
+    return whole(_each_page(driver, path))
+
+
+def _each_page(driver: Any, path: str) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    for page in count(1):
+        answer = driver.connection.request(path, params={"page": page}).object
+        yield answer["data"], answer["results"]
+        if page >= answer["pages"]:
+            return
+
+
 def _open(driver: Any, spec: ServerSpec, told: Told) -> int:
-    for known in driver._paginated_request(_FIREWALLS, "data"):
+    for known in _all(driver, _FIREWALLS):
         if known["label"] == spec.name:
             return int(known["id"])
     inbound = []
@@ -63,13 +77,13 @@ def _open(driver: Any, spec: ServerSpec, told: Told) -> int:
 
 
 def _walls(driver: Any, told: Told) -> list[Opened]:
-    found = driver._paginated_request(_FIREWALLS, "data")
+    found = _all(driver, _FIREWALLS)
     return [Opened(str(wall["id"]), str(wall["label"]), words.pairs(wall["tags"])) for wall in found]
 
 
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
     wanted = words.by_word("size", LINODE.sizes, spec.size, told)
-    types = driver._paginated_request("/v4/linode/types", "data")
+    types = _all(driver, "/v4/linode/types")
     return next((float(one["price"]["hourly"]) for one in types if one["id"] == wanted), None)
 
 
@@ -90,6 +104,7 @@ LINODE = CloudRow(
         words.SSH_FROM,
         Setting("endpoint", "another address of the API than Linode's own"),
     ),
+    listed=lambda driver: [driver._to_node(told) for told in _all(driver, "/v4/linode/instances")],
     firewall=Firewall(
         open=_open,
         listed=_walls,

@@ -16,7 +16,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
 __all__ = [
-    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "location", "networks", "pairs", "size",
+    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "listed_price", "location", "networks", "pairs", "size",
     "sources", "spoken", "tags_of", "words",
 ]  # fmt: skip
 
@@ -71,6 +71,17 @@ def networks(told: Told) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Netwo
             yield ipaddress.ip_network(word)
         except ValueError:
             raise UsageError("config.type", f"ssh_from: {word!r} is not a network such as 192.0.2.0/24") from None
+
+
+def listed_price(driver: str, size: str, region: str) -> float | None:
+    """US dollars an hour by libcloud's own list, where it has one; its 0.0 means that it does not know."""
+    from libcloud.pricing import get_size_price
+
+    try:
+        found = get_size_price("compute", driver, size, region=region)
+    except KeyError:
+        return None
+    return float(found) if found else None
 
 
 def sources(port: OpenPort, told: Told) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
