@@ -11,6 +11,7 @@ from tests.clouds.google import Google
 from tests.clouds.hetzner import Hetzner
 from tests.clouds.linode import Linode
 from tests.clouds.microsoft import Microsoft
+from tests.clouds.nova import ADDRESS, Nova
 from tests.clouds.openstack import Openstack
 from tests.clouds.vultr import Vultr
 
@@ -25,4 +26,5 @@ PLAYED: Mapping[str, Callable[[], Provider]] = {
     "linode": Linode,
     "openstack": Openstack,
     "vultr": Vultr,
+    **({"nova": Nova} if ADDRESS else {}),
 }
