@@ -6,7 +6,8 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from support_tunnel.core.ports import Clock
 if TYPE_CHECKING:
     from support_tunnel.api.postgres_store import PostgresStore
 
-__all__ = ["RunningApi", "open_store", "serve"]
+__all__ = ["RunningApi", "needs_extra", "open_store", "serve"]
 
 ONCE_STOPPING = 3
 """Seconds that open connections get at stop; long polls are sent home before."""
@@ -39,15 +40,22 @@ def open_store(settings: ApiSettings) -> SqliteStore | PostgresStore:
     """
     if settings.database is None:
         return SqliteStore(settings.store_path, max_bytes=settings.store_bytes, patience=settings.store_patience)
-    try:
+    with needs_extra():
         from support_tunnel.api.postgres_store import PostgresStore
+    return PostgresStore(settings.database, max_bytes=settings.store_bytes, patience=settings.store_patience)
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Around imports that only the extra `postgres` has. Raises UsageError `database.extra`."""
+    try:
+        yield
     except ImportError as error:
         raise UsageError(
             "database.extra",
             f"what PostgreSQL needs is not installed: {error.name}",
             next_step="Install the extra: pip install 'support-tunnel[postgres]'.",
         ) from error
-    return PostgresStore(settings.database, max_bytes=settings.store_bytes, patience=settings.store_patience)
 
 
 def serve(settings: ApiSettings, *, clock: Clock, announce: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from support_tunnel.api.sqlite_schema import SCHEMA_VERSION, version_of
 from support_tunnel.core.errors import HostError, UsageError
 
-__all__ = ["backup_store", "restore_store"]
+__all__ = ["backup_store", "open_backup", "restore_store", "write_backup"]
 
 
 def backup_store(store: Path, file: Path) -> None:
@@ -33,15 +33,22 @@ def restore_store(file: Path, store: Path) -> None:
             f"there is a store at {store}; a backup never replaces one",
             next_step="Stop the API, move that file and its -wal and -shm away, and try again.",
         )
+    with open_backup(file) as source:
+        store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _copy(source, store)
+
+
+@contextmanager
+def open_backup(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open what a backup wrote, to be read, when it is whole and of a version we know. Raises UsageError `backup.file`."""
     if not file.is_file():
         raise UsageError("backup.file", f"there is no backup at {file}")
-    store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _translated(file, "backup.file"), closing(_open_to_read(file)) as source:
         if source.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
             raise UsageError("backup.file", f"{file} is damaged", next_step="Take another backup.")
         if not 0 < version_of(source) <= SCHEMA_VERSION:
             raise UsageError("backup.file", f"{file} is not a backup that this version of support-tunnel knows")
-        _copy(source, store)
+        yield source
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
@@ -58,10 +65,11 @@ def _copy(source: sqlite3.Connection, target: Path) -> None:
         source.backup(copy)
         copy.execute("DELETE FROM messages")
         copy.execute("DELETE FROM tunnels")
-        _write(copy, target)
+        write_backup(copy, target)
 
 
-def _write(copy: sqlite3.Connection, target: Path) -> None:
+def write_backup(copy: sqlite3.Connection, target: Path) -> None:
+    """Write a database in memory to a new file, 0600. Raises UsageError `backup.exists`, HostError `backup.failed`."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         # VACUUM writes into an empty file that is there, and so keeps its mode.

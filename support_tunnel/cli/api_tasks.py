@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line, table
-from support_tunnel.core.errors import UsageError
+from support_tunnel.cli.secret_source import read_secret
+from support_tunnel.core.errors import HostError, UsageError
+from support_tunnel.core.secret import Secret
+
+if TYPE_CHECKING:
+    from support_tunnel.api.store import Store
 
 __all__ = ["host_tasks", "namespace"]
 
 _STATE = (
     "folder of the store and the certificate (default $SUPPORT_TUNNEL_API_STATE, ~/.local/state/support_tunnel/api)"
+)
+_DATABASE = (
+    "where the connection string of a PostgreSQL database is, as file:PATH; SQLite in the folder of --state without one "
+    "(default $SUPPORT_TUNNEL_API_DATABASE)"
 )
 _JSON = "one line of JSON a result, for programs"
 
@@ -32,6 +44,7 @@ _JSON = "one line of JSON a result, for programs"
         "trusted-proxy": "address whose X-Forwarded-For is believed (a reverse proxy of yours); commas for more",
         "history-days": "days that metadata of ended tunnels is kept (default 7)",
         "state": _STATE,
+        "database": _DATABASE,
     }
 )
 def serve(
@@ -45,6 +58,7 @@ def serve(
     trusted_proxy: str = "",
     history_days: int = 7,
     state: str = "",
+    database: str = "",
 ) -> None:
     """Serve the mailbox in the foreground until Ctrl-C."""
     from support_tunnel.adapters.clock import SystemClock
@@ -55,6 +69,7 @@ def serve(
         raise UsageError("usage.range", "--port is from 0 to 65535")
     settings = ApiSettings(
         state_dir=_state(state),
+        database=_database(database),
         host=host,
         port=port,
         names=tuple(domain.split(",")) if domain else (),
@@ -72,17 +87,18 @@ def serve(
         "name": "whose token it is; owners' admins see this name",
         "rights": "answer,list (default), one of them, or metrics for a program that watches the API",
         "state": _STATE,
+        "database": _DATABASE,
         "json": _JSON,
     }
 )
-def create(c: Context, name: str = "", rights: str = "answer,list", state: str = "", json: bool = False) -> None:
+def create(
+    c: Context, name: str = "", rights: str = "answer,list", state: str = "", database: str = "", json: bool = False
+) -> None:
     """Make an admin's token. It is shown once."""
     from support_tunnel.adapters.clock import SystemClock
-    from support_tunnel.api.serve import open_store
-    from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.tokens import create_token
 
-    with open_store(ApiSettings(state_dir=_state(state))) as store:
+    with _opened(state, database) as store:
         token = create_token(store, name=name, rights=rights.split(","), clock=SystemClock())
     if json:
         emit({"name": name, "token": token.reveal()})
@@ -91,14 +107,12 @@ def create(c: Context, name: str = "", rights: str = "answer,list", state: str =
         sys.stderr.write("Keep it in a file of mode 0600 and name that in the inventory: token: file:PATH\n")
 
 
-@verb(flags={"state": _STATE, "json": _JSON}, name="list")
-def list_(c: Context, state: str = "", json: bool = False) -> None:
+@verb(flags={"state": _STATE, "database": _DATABASE, "json": _JSON}, name="list")
+def list_(c: Context, state: str = "", database: str = "", json: bool = False) -> None:
     """List tokens: name, rights, when made, last used, revoked. Never their values."""
-    from support_tunnel.api.serve import open_store
-    from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.tokens import list_tokens
 
-    with open_store(ApiSettings(state_dir=_state(state))) as store:
+    with _opened(state, database) as store:
         tokens = list_tokens(store)
     if json:
         emit(
@@ -122,46 +136,55 @@ def list_(c: Context, state: str = "", json: bool = False) -> None:
     )
 
 
-@verb(positional=("name",), flags={"name": "whose token", "state": _STATE})
-def revoke(c: Context, name: str, state: str = "") -> None:
+@verb(positional=("name",), flags={"name": "whose token", "state": _STATE, "database": _DATABASE})
+def revoke(c: Context, name: str, state: str = "", database: str = "") -> None:
     """Revoke a token at once."""
     from support_tunnel.adapters.clock import SystemClock
-    from support_tunnel.api.serve import open_store
-    from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.tokens import revoke_token
 
-    with open_store(ApiSettings(state_dir=_state(state))) as store:
+    with _opened(state, database) as store:
         revoke_token(store, name=name, clock=SystemClock())
     line(f"revoked: {name}")
 
 
-@verb(positional=("file",), flags={"file": "a new file, made 0600", "state": _STATE})
-def backup(c: Context, file: str, state: str = "") -> None:
+@verb(positional=("file",), flags={"file": "a new file, made 0600", "state": _STATE, "database": _DATABASE})
+def backup(c: Context, file: str, state: str = "", database: str = "") -> None:
     """Write tokens and history to a file, also while the API runs. Messages are never in it."""
+    from support_tunnel.api.serve import needs_extra
     from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.sqlite_backup import backup_store
 
-    backup_store(ApiSettings(state_dir=_state(state)).store_path, Path(file).expanduser())
+    where = _database(database)
+    if where is None:
+        backup_store(ApiSettings(state_dir=_state(state)).store_path, Path(file).expanduser())
+    else:
+        with needs_extra():
+            from support_tunnel.api.postgres_backup import backup_database
+        backup_database(where, Path(file).expanduser())
     line(f"backup: {file}")
 
 
-@verb(positional=("file",), flags={"file": "what `backup` wrote", "state": _STATE})
-def restore(c: Context, file: str, state: str = "") -> None:
-    """Make a store from a backup where there is none."""
+@verb(positional=("file",), flags={"file": "what `backup` wrote", "state": _STATE, "database": _DATABASE})
+def restore(c: Context, file: str, state: str = "", database: str = "") -> None:
+    """Make a store from a backup where there is none; the backup may be of the other kind of store."""
+    from support_tunnel.api.serve import needs_extra
     from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.sqlite_backup import restore_store
 
-    restore_store(Path(file).expanduser(), ApiSettings(state_dir=_state(state)).store_path)
+    where = _database(database)
+    if where is None:
+        restore_store(Path(file).expanduser(), ApiSettings(state_dir=_state(state)).store_path)
+    else:
+        with needs_extra():
+            from support_tunnel.api.postgres_backup import restore_database
+        restore_database(Path(file).expanduser(), where)
     line(f"restored: {file}")
 
 
-@verb(flags={"state": _STATE, "json": _JSON})
-def history(c: Context, state: str = "", json: bool = False) -> None:
+@verb(flags={"state": _STATE, "database": _DATABASE, "json": _JSON})
+def history(c: Context, state: str = "", database: str = "", json: bool = False) -> None:
     """List tunnels that ended in the last days: when, and who answered."""
-    from support_tunnel.api.serve import open_store
-    from support_tunnel.api.settings import ApiSettings
-
-    with open_store(ApiSettings(state_dir=_state(state))) as store:
+    with _opened(state, database) as store:
         rows = store.history()
     if json:
         emit(
@@ -183,6 +206,40 @@ def history(c: Context, state: str = "", json: bool = False) -> None:
 def _state(given: str) -> Path:
     chosen = given or os.environ.get("SUPPORT_TUNNEL_API_STATE") or "~/.local/state/support_tunnel/api"
     return Path(chosen).expanduser()
+
+
+def _database(given: str) -> Secret[str] | None:
+    """Read the connection string. Raises UsageError `secret.source`, and `database.readable` when others can read it too."""
+    source = given or os.environ.get("SUPPORT_TUNNEL_API_DATABASE", "")
+    if not source:
+        return None
+    text = read_secret(source, "--database")
+    kind, _, file = source.partition(":")
+    if kind == "file" and Path(file).expanduser().stat().st_mode & 0o007:
+        raise UsageError(
+            "database.readable",
+            f"everybody on this machine can use {file}, which opens the database",
+            next_step=f"Take it from them: chmod o= {file}.",
+        )
+    return text
+
+
+@contextmanager
+def _opened(state: str, database: str) -> Iterator[Store]:
+    """The store, for a command that an operator types. Raises HostError `store.unavailable`."""
+    from support_tunnel.api.serve import open_store
+    from support_tunnel.api.settings import ApiSettings
+    from support_tunnel.api.store import StoreUnavailable
+
+    with open_store(ApiSettings(state_dir=_state(state), database=_database(database))) as store:
+        try:
+            yield store
+        except StoreUnavailable as error:
+            raise HostError(
+                "store.unavailable",
+                "the store cannot be read or written now",
+                next_step="See that its database is up and has room, then try again.",
+            ) from error
 
 
 def host_tasks() -> Collection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ from invoke.context import Context
 from support_tunnel.cli import paths
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line
+from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 
 if TYPE_CHECKING:
     from support_tunnel.adapters.wheel import Wheel
-    from support_tunnel.flows.deploy_api import Acme, Given
+    from support_tunnel.flows.deploy_api import Acme, Given, StoreAt
 
 __all__ = ["deploy"]
 
@@ -34,6 +36,8 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}")
         "certificate": "PEM file of a TLS certificate with its chain, for that name",
         "key": "PEM file of its key",
         "acme": "instead: mail address for a certificate from a public authority (port 80 of the host must be reachable)",
+        "database": "where the connection string of a PostgreSQL database is, as file:PATH (default: SQLite on the host)",
+        "database-address": "address or network of a database on another host; commas for more",
         "user": "who logs in; one who is not root needs sudo without a password (default root, or OpenTofu's)",
         "identity": "file of an Ed25519 ssh key without a passphrase (default ~/.ssh/id_ed25519)",
         "host-key": "the host's 'ssh-ed25519 AAAA...' (default: the one in ~/.ssh/known_hosts)",
@@ -49,6 +53,8 @@ def deploy(
     certificate: str = "",
     key: str = "",
     acme: str = "",
+    database: str = "",
+    database_address: str = "",
     user: str = "",
     identity: str = "~/.ssh/id_ed25519",
     host_key: str = "",
@@ -68,15 +74,17 @@ def deploy(
     if not _DOMAIN.fullmatch(domain):
         raise UsageError("usage.domain", "--domain is a host name in lower case, such as support.example.org")
     proof = _certificate(certificate, key, acme)
+    store = _store(database, database_address)
     login = Secret(_read(identity, "--identity"))
     pinned = host_key or known_host_key(host, Path("~/.ssh/known_hosts").expanduser())
     built = _release(wheel)
-    release = Release(built.name, built.content, built.requirements("api"))
+    release = Release(built.name, built.content, built.requirements("api" if store is None else "postgres"))
     variables = api_variables(
         release,
         domain=domain,
         certificate=proof,
         pip_options=("--no-index", "--find-links", wheels) if wheels else (),
+        store=store,
     )
     with connect_server(host, user=user, private_key=login, host_key=pinned, timeout=30) as shell:
         report = deploy_api(shell, paths.library(), variables, host=host)
@@ -114,6 +122,20 @@ def _certificate(certificate: str, key: str, acme: str) -> Given | Acme:
     if certificate and key and not acme:
         return Given(_read(certificate, "--certificate"), Secret(_read(key, "--key")))
     raise UsageError("usage.tls", "give either --certificate and --key, or --acme with a mail address")
+
+
+def _store(database: str, addresses: str) -> StoreAt | None:
+    from support_tunnel.flows.deploy_api import StoreAt
+
+    allowed = addresses.split(",") if addresses else []
+    for address in allowed:
+        try:
+            ip_network(address)
+        except ValueError:
+            raise UsageError("usage.address", f"--database-address: {address} is no address and no network") from None
+    if not database and not allowed:
+        return None
+    return StoreAt(read_secret(database, "--database"), allowed)
 
 
 def _read(file: str, flag: str) -> str:

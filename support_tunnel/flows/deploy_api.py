@@ -12,7 +12,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.desired import Report
 from support_tunnel.flows.library import Library
 
-__all__ = ["Acme", "Given", "Release", "api_variables", "deploy_api"]
+__all__ = ["Acme", "Given", "Release", "StoreAt", "api_variables", "deploy_api"]
 
 PATIENCE = 900.0
 """Seconds for packages and their installation on a small host."""
@@ -50,10 +50,23 @@ def deploy_api(shell: Shell, library: Library, variables: Mapping[str, object], 
     return library.converge(shell, ["api"], variables, host=host, timeout=PATIENCE)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAt:
+    """A PostgreSQL database: its connection string, and the addresses that the service may reach for it."""
+
+    database: Secret[str]
+    addresses: Sequence[str] = ()
+
+
 def api_variables(
-    release: Release, *, domain: str, certificate: Given | Acme, pip_options: Sequence[str] = ()
+    release: Release,
+    *,
+    domain: str,
+    certificate: Given | Acme,
+    pip_options: Sequence[str] = (),
+    store: StoreAt | None = None,
 ) -> dict[str, object]:
-    """What the role is told; `pip_options` say where packages come from, if not from the index."""
+    """What the role is told; `pip_options` say where packages come from, if not from the index. Without `store`, SQLite."""
     variables: dict[str, object] = {
         "api_domain": domain,
         "api_release": release.digest,
@@ -62,6 +75,8 @@ def api_variables(
         "api_requirements": release.requirements,
         "api_pip_options": list(pip_options),
     }
+    if store is not None:
+        variables |= {"api_database": store.database, "api_database_addresses": list(store.addresses)}
     match certificate:
         case Given(chain, key):
             variables |= {"api_certificate": chain, "api_key": key}

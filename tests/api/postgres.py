@@ -40,7 +40,7 @@ SETTINGS = {
 }
 
 KEEPER = """
-start() { "$2/postgres" -D "$1/data" -k "$1" >>"$1/log" 2>&1 & server=$!; }
+start() { "$2/postgres" -D "$1/data" -k "$1/socket" >>"$1/log" 2>&1 & server=$!; }
 start "$@"
 while read -r word; do
     case $word in
@@ -64,8 +64,13 @@ class Postgres:
     keeper: subprocess.Popen[str]
     template: str = "template0"
 
+    @property
+    def sockets(self) -> Path:
+        """Where its socket is; anybody may use it who can see the folder."""
+        return self.folder / "socket"
+
     def dsn(self, database: str, **more: str) -> Secret[str]:
-        words = {"host": str(self.folder), "dbname": database, "user": "postgres"} | more
+        words = {"host": str(self.sockets), "dbname": database, "user": "postgres"} | more
         return Secret(" ".join(f"{name}={value}" for name, value in words.items()))
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
@@ -120,8 +125,10 @@ def real_postgres() -> Iterator[Postgres]:
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="st-postgres-"))
     try:
+        (folder / "socket").mkdir(mode=0o755)
         if os.geteuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
+            for made in (folder, folder / "socket"):
+                shutil.chown(made, "postgres", "postgres")
         _make_cluster(programs, folder)
         keeper = subprocess.Popen(
             [*_nobody(), "sh", "-c", KEEPER, "sh", str(folder), str(programs)],

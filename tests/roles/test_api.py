@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob
 from support_tunnel.core.secret import Secret
+from support_tunnel.flows.deploy_api import StoreAt
 from support_tunnel.testing.scratch_cloud import scratch_cloud
+from tests.api.postgres import Postgres, real_postgres
 from tests.roles.api_host import DOMAIN, Host, make_api_host
 from tests.roles.hosts import run
 from tests.roles.supplies import ROOT
@@ -38,8 +41,15 @@ print(web.urlopen(request, context=context, timeout=20).read().decode())
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with scratch_cloud() as driver, make_api_host(driver, tmp_path_factory.mktemp("api")) as made:
+def postgres() -> Iterator[Postgres]:
+    with real_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("api")
+    with scratch_cloud() as driver, make_api_host(driver, folder, seen=[postgres.sockets]) as made:
         assert made.deploy().changed
         yield made
 
@@ -197,3 +207,35 @@ def test_a_forged_address_is_dropped_and_metrics_stay_inside(host: Host, pinned:
         for number in range(121)
     ]
     assert opened[-1] == 429  # one address paid for all, whatever it said it was
+
+
+def test_it_moves_to_a_database_and_back(host: Host, postgres: Postgres) -> None:
+    """As docs/operations.md says it: a backup, the same command with the database, the backup into it."""
+    password, state = "hunter2-of-the-database", "/var/lib/support_tunnel_api"
+    token, tunnel = host.new_token("Mover"), TunnelId(secrets.token_hex(16))
+    host.look(f"support-tunnel-api backup {state}/moving.backup")
+    with postgres.database("template0") as name:
+        there = StoreAt(postgres.dsn(name, password=password))
+        assert "Where the database is" in {
+            one.task for one in host.deploy(store=there).outcomes if one.status == "changed"
+        }
+        assert [one.task for one in host.deploy(store=there).outcomes if one.status == "changed"] == []
+        host.look(f"support-tunnel-api restore {state}/moving.backup")
+        with host.face() as device, host.face(token=token) as admin:
+            device.open(tunnel, b"offer", claim=Secret(bytes(32)), ttl=600)
+            assert [row.tunnel for row in admin.tunnels()] == [tunnel]
+        with closing(postgres.connect(name)) as db:
+            assert db.execute("SELECT tid FROM tunnels").fetchall() == [(tunnel,)]
+        # The password is where it has to be, and nowhere else.
+        assert host.look("stat -c '%a %U:%G' /etc/support_tunnel/api_database") == "640 root:support-tunnel-api\n"
+        pid = "$(systemctl show -P MainPID support-tunnel-api.service)"
+        told = host.look(
+            f"cat /proc/{pid}/cmdline /proc/{pid}/environ | tr '\\0' ' '; journalctl --no-pager;"
+            " cat /etc/systemd/system/support-tunnel-api.service /usr/local/sbin/support-tunnel-api"
+        )
+        assert "api_database" in told
+        assert password not in told
+        assert host.deploy().changed
+    assert run(host.shell, "test -e /etc/support_tunnel/api_database").status == 1
+    with host.face(token=token) as admin:
+        assert tunnel not in {row.tunnel for row in admin.tunnels()}
