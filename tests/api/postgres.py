@@ -40,7 +40,7 @@ SETTINGS = {
 }
 
 KEEPER = """
-start() { "$2/postgres" -D "$1/data" -k "$1/socket" >>"$1/log" 2>&1 & server=$!; }
+start() { "$2/postgres" -D "$1/data" -k "$3" >>"$1/log" 2>&1 & server=$!; }
 start "$@"
 while read -r word; do
     case $word in
@@ -51,7 +51,7 @@ while read -r word; do
 done
 kill -QUIT "$server" 2>/dev/null
 wait
-rm -rf "$1"
+rm -rf "$1" "$3"
 """
 """A server for as long as the pipe on stdin is open; SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one."""
 
@@ -60,14 +60,10 @@ rm -rf "$1"
 class Postgres:
     """A running server; `template` is a database with our tables, of which each test gets a copy."""
 
-    folder: Path
+    sockets: Path
+    """Where its socket is; anybody may use it who can see the folder."""
     keeper: subprocess.Popen[str]
     template: str = "template0"
-
-    @property
-    def sockets(self) -> Path:
-        """Where its socket is; anybody may use it who can see the folder."""
-        return self.folder / "socket"
 
     def dsn(self, database: str, **more: str) -> Secret[str]:
         words = {"host": str(self.sockets), "dbname": database, "user": "postgres"} | more
@@ -124,14 +120,17 @@ class Postgres:
 def real_postgres() -> Iterator[Postgres]:
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="st-postgres-"))
+    # Not below /tmp where we may choose: a service with a /tmp of its own is to find it too.
+    home = pwd.getpwnam("postgres").pw_dir if os.geteuid() == 0 else None
+    sockets = Path(tempfile.mkdtemp(prefix="st-postgres-", dir=home))
     try:
-        (folder / "socket").mkdir(mode=0o755)
+        sockets.chmod(0o755)
         if os.geteuid() == 0:
-            for made in (folder, folder / "socket"):
+            for made in (folder, sockets):
                 shutil.chown(made, "postgres", "postgres")
         _make_cluster(programs, folder)
         keeper = subprocess.Popen(
-            [*_nobody(), "sh", "-c", KEEPER, "sh", str(folder), str(programs)],
+            [*_nobody(), "sh", "-c", KEEPER, "sh", str(folder), str(programs), str(sockets)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -140,8 +139,9 @@ def real_postgres() -> Iterator[Postgres]:
         )
     except BaseException:
         shutil.rmtree(folder)
+        shutil.rmtree(sockets)
         raise
-    server = Postgres(folder, keeper)
+    server = Postgres(sockets, keeper)
     try:
         server.wait_until_up()
         with server.database() as ours:
