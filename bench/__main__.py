@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import FrameType
 
-from bench import cli_lists, headscale, local_cloud, mailbox, rehearsal, roles, tailnet, tunnel
+from bench import cli_lists, headscale, local_cloud, mailbox, rehearsal, roles, stores, tailnet, tunnel
 from bench.places import CACHE
 from bench.result import Result, report, table
 from bench.saying import say
@@ -39,6 +39,7 @@ MEASURES = {
     "tunnel": Measure(tunnel.measure, 15, "TCP through our tunnel beside bare wireguard-go"),
     "rehearsal": Measure(rehearsal.measure, 5, "the main job, from nothing to clean"),
     "mailbox": Measure(mailbox.measure, 200, "from a post to the waiting reader's return"),
+    "stores": Measure(stores.measure, 10, "requests a second of the API over SQLite and over PostgreSQL"),
     "cloud": Measure(local_cloud.measure, 5, "hosts of the local cloud, made and ended"),
     "headscale": Measure(headscale.measure, 3, "a tunnel's own Headscale: joining, cutting, its relay"),
     "tailnet": Measure(tailnet.measure, 3, "policies of many tunnels, on a real Headscale"),

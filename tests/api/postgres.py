@@ -117,7 +117,8 @@ class Postgres:
 
 
 @contextmanager
-def real_postgres() -> Iterator[Postgres]:
+def real_postgres(**changes: str) -> Iterator[Postgres]:
+    """Start it, with other settings of its own where some are given."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="st-postgres-"))
     # Not below /tmp where we may choose: a service with a /tmp of its own is to find it too.
@@ -128,7 +129,7 @@ def real_postgres() -> Iterator[Postgres]:
         if os.geteuid() == 0:
             for made in (folder, sockets):
                 shutil.chown(made, "postgres", "postgres")
-        _make_cluster(programs, folder)
+        _make_cluster(programs, folder, SETTINGS | changes)
         keeper = subprocess.Popen(
             [*_nobody(), "sh", "-c", KEEPER, "sh", str(folder), str(programs), str(sockets)],
             stdin=subprocess.PIPE,
@@ -153,12 +154,12 @@ def real_postgres() -> Iterator[Postgres]:
         server.end()
 
 
-def _make_cluster(programs: Path, folder: Path) -> None:
+def _make_cluster(programs: Path, folder: Path, settings: dict[str, str]) -> None:
     command = [str(programs / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "--no-sync"]
     command += ["--locale=C", "--encoding=UTF8", "--no-instructions"]
     subprocess.run([*_nobody(), *command], check=True, timeout=120, cwd="/", stdout=subprocess.DEVNULL)
     with (folder / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
 def _nobody() -> list[str]:
