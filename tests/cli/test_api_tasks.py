@@ -68,6 +68,8 @@ def test_the_host_program_has_no_deploy_and_needs_no_fabric(tmp_path: Path) -> N
         (["--domain", "api.example.org", "--certificate", "a", "--key", "b", "--acme", "a@example.org"], "usage.tls"),
         (["--domain", "api.example.org", "--certificate", "none.pem", "--key", "none.key"], "usage.file"),
         (["--domain", "api.example.org", "--acme", "no mail address"], "usage.acme"),
+        (["--domain", "api.example.org", "--acme", "a@b.example", "--database", "host=x password=y"], "secret.source"),
+        (["--domain", "api.example.org", "--acme", "a@b.example", "--database-address", "10.1.0.5/8"], "usage.address"),
         (["--domain", "api.example.org; reboot", "--acme", "a@example.org"], "usage.domain"),
         (["--acme", "a@example.org"], "usage.domain"),
         (["--domain", "api.example.org", "--acme", "a@example.org"], "ssh.unknown"),
