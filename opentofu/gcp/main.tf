@@ -59,6 +59,7 @@ module "launcher" {
   source = "./modules/launcher"
 
   environment = var.environment
+  launchers   = var.launchers
 
   depends_on = [google_project_service.needed]
 }

@@ -7,10 +7,10 @@ output "settings" {
     cloud = "gce"
     clouds = {
       gce = {
-        project    = var.project
-        zone       = local.zone
-        network    = module.network.name
-        subnetwork = module.network.tunnel_subnetwork_name
+        project = var.project
+        region  = local.zone # Google's servers are in a zone
+        network = module.network.name
+        subnet  = "regions/${var.region}/subnetworks/${module.network.tunnel_subnetwork_name}"
       }
     }
   }

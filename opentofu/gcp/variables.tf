@@ -116,3 +116,14 @@ variable "database_backups" {
     error_message = "From 0 to 30 backups are kept."
   }
 }
+
+variable "launchers" {
+  description = "Who may launch tunnel servers, without a key that could be stolen, such as user:ann@example.org or group:support@example.org."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.launchers : can(regex("^(user|group|serviceAccount):[^@\\s]+@[^@\\s]+$", member))])
+    error_message = "Each is user:, group: or serviceAccount: and an address; everybody is nobody."
+  }
+}

@@ -17,7 +17,7 @@ from support_tunnel.core.errors import UsageError
 SETTINGS = {
     "api": "https://support.example.org",
     "cloud": "gce",
-    "clouds": {"gce": {"project": "st-prod-1", "zone": "europe-west3-b"}},
+    "clouds": {"gce": {"project": "st-prod-1", "region": "europe-west3-b"}},
 }
 HOST = {"address": "203.0.113.7", "domain": "support.example.org", "login": "operator"}
 
@@ -63,11 +63,11 @@ def test_settings_lie_between_the_inventory_and_the_environment(tmp_path: Path) 
 def test_a_cloud_is_put_together_from_both(tmp_path: Path) -> None:
     write(tmp_path, settings=output(SETTINGS))
     clouds = load(
-        tmp_path, "support_tunnel:\n  clouds:\n    local: {}\n    gce: {credentials: 'file:/k', zone: old}\n"
+        tmp_path, "support_tunnel:\n  clouds:\n    local: {}\n    gce: {credentials: 'file:/k', region: old}\n"
     ).clouds
     assert clouds == {
         "local": {},
-        "gce": {"credentials": "file:/k", "zone": "europe-west3-b", "project": "st-prod-1"},
+        "gce": {"credentials": "file:/k", "region": "europe-west3-b", "project": "st-prod-1"},
     }
 
 

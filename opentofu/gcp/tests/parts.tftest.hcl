@@ -97,15 +97,20 @@ run "the_launcher_has_the_permissions_of_the_file" {
 
   variables {
     environment = "trial"
+    launchers   = ["user:ann@example.org"]
   }
 
   assert {
-    condition     = length(google_project_iam_custom_role.this.permissions) > 20
+    condition     = length(google_project_iam_custom_role.this.permissions) > 10
     error_message = "The role is not the file's."
   }
   assert {
     condition = alltrue([for permission in google_project_iam_custom_role.this.permissions :
     startswith(permission, "compute.") && !endswith(permission, "IamPolicy")])
     error_message = "The role reaches beyond servers, or gives rights to others."
+  }
+  assert {
+    condition     = { for member, grant in google_service_account_iam_member.launchers : member => grant.role } == { "user:ann@example.org" = "roles/iam.serviceAccountTokenCreator" }
+    error_message = "Others than the launchers may act as the account, or these may do more."
   }
 }

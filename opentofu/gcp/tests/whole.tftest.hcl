@@ -16,7 +16,7 @@ run "outputs_are_what_python_reads" {
     error_message = "settings has other keys than support_tunnel/cli/tofu_outputs.py knows."
   }
   assert {
-    condition     = output.settings.api == "https://support.example.org" && output.settings.clouds.gce.zone == "europe-west3-b"
+    condition     = output.settings.api == "https://support.example.org" && output.settings.clouds.gce.region == "europe-west3-b"
     error_message = "The API's URL or the zone is wrong."
   }
   assert {
@@ -75,10 +75,11 @@ run "wrong_words_are_refused" {
     login            = "root"
     database_tier    = "e2-small"
     database_backups = 31
+    launchers        = ["ann@example.org"]
   }
 
   expect_failures = [
     var.environment, var.project, var.region, var.zone_letter, var.domain, var.ssh_public_key, var.login, var.database_tier,
-    var.database_backups,
+    var.database_backups, var.launchers,
   ]
 }

@@ -1,5 +1,5 @@
-# The account that launches, lists and ends tunnel servers, with exactly the calls that this takes (opentofu/permissions/gce.yaml). A key
-# for it is made by hand (docs/opentofu.md): it would otherwise lie in the state of OpenTofu.
+# The account that launches, lists and ends tunnel servers, with exactly the calls that this takes (opentofu/permissions/gce.yaml). It has
+# no key: who may act as it gets a token for an hour by their own login.
 
 locals {
   permissions = yamldecode(file("${path.module}/../../../permissions/gce.yaml"))
@@ -22,4 +22,12 @@ resource "google_project_iam_member" "this" {
   project = google_project_iam_custom_role.this.project
   role    = google_project_iam_custom_role.this.id
   member  = google_service_account.this.member
+}
+
+resource "google_service_account_iam_member" "launchers" {
+  for_each = var.launchers
+
+  service_account_id = google_service_account.this.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = each.key
 }
