@@ -89,6 +89,8 @@ def test_the_device_roles_are_what_ansible_makes_of_them(driver: LocalNodeDriver
         device_tunnel_server_endpoint="192.0.2.1:51999",
         device_access_host_key=host_private,
         device_access_authorized_keys=[admin_public],
+        device_access_helper_keys=[new_keypair()[1] for _ in range(2)],
+        device_access_helper_sources=["fd7a:115c:a1e0::/48"],
         device_access_authorities=[new_keypair()[1]],
     )
     private, public = new_keypair("owner")

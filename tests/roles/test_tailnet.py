@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
+from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.headscale.client import HeadscaleClient
+from support_tunnel.cli import paths
+from support_tunnel.core.addressing import node_address
 from support_tunnel.core.errors import CoordinatorError
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.tailnet import Passage, label, read_policy, with_passage, without_device
 from support_tunnel.core.waiting import wait_for
+from support_tunnel.desired import probes
+from support_tunnel.desired.tailnet_probes import tailnet_address, tailnet_company
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.roles.hosts import PATIENCE
 from tests.roles.tailnet import (
@@ -106,6 +112,25 @@ def test_a_helper_sees_the_device_of_the_ticket_and_no_other_node(net: Net) -> N
     }
 
 
+def seen_by(node: Node) -> dict[str, str]:
+    """What a session on this node would find: its own address, and the way to whoever is there."""
+    names, programs = Names(TunnelId(node.short * 4)), str(built_tool(paths.REPOSITORY, "tailscale").parent)
+    return {
+        key: value
+        for script in (tailnet_address(names, programs), tailnet_company(names, programs))
+        for key, value in probes.read(node.host.shell, script, timeout=30).items()
+    }
+
+
+def test_a_device_of_a_shared_network_knows_its_address_and_who_is_there(net: Net) -> None:
+    cafe = net.nodes["cafe"]
+    wait_for(partial(net.pong, "cafe", "hana"), what="a first answer", seconds=30, clock=SystemClock())
+    seen = seen_by(cafe)
+    assert str(node_address(seen["address"])) in cafe.addresses
+    assert seen["way"] in ("direct", "relay")
+    assert "gone" not in seen
+
+
 def test_headscale_refuses_a_policy_that_opens_more_than_its_tests_say(net: Net) -> None:
     good = with_passage(net.policy(), CAFE, members(net.client))
     broken = json.loads(good)
@@ -139,6 +164,7 @@ def test_with_no_ticket_at_all_nobody_sees_anybody(net: Net) -> None:
     net.set_policy()
     try:
         assert matrix(net.nodes) == set()
+        assert seen_by(net.nodes["cafe"])["way"] == "alone"
     finally:
         net.set_policy(CAFE, BEEF)
 
