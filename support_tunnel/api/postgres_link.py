@@ -5,6 +5,7 @@ The connection string may hold a password, so none of it is in an error, a log o
 
 from __future__ import annotations
 
+import logging
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def pool_of(database: Database, *, patience: float) -> ConnectionPool[psycopg.Co
                 pool.drain()  # a server that went took all of them
                 raise
 
+    # It would write some lines for every request while the database is down; who listens says it once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     pool = ConnectionPool(
         kwargs=database.options,
         min_size=0,

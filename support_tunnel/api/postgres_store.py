@@ -302,15 +302,21 @@ class PostgresStore:
 
     async def changes(self) -> AsyncGenerator[TunnelId | None, None]:
         """By LISTEN, on a connection of its own that is made again whenever it ends."""
+        lost = False
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(**self._database.options) as db:
                     await db.execute(f"LISTEN {CHANNEL}")
+                    if lost:
+                        LOG.warning("the database is there again")
+                        lost = False
                     yield None
                     async for told in db.notifies():
                         yield TunnelId(told.payload)
             except psycopg.Error as error:
-                LOG.warning("no word of other processes until the database can be reached: %s", error)
+                if not lost:  # once, however long it takes
+                    LOG.warning("the database is lost, and with it word of other processes: %s", error)
+                lost = True
             await asyncio.sleep(LISTEN_AGAIN)
 
     def check(self) -> None:
