@@ -22,6 +22,7 @@ from support_tunnel.adapters.clouds.told import check
 from support_tunnel.core.errors import CloudError, HostError, SupportTunnelError, UsageError
 from support_tunnel.core.ports import Clock, Server, ServerSpec
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.spending import parse_dollars
 from support_tunnel.core.waiting import wait_for
 
 __all__ = ["LibcloudCloud"]
@@ -144,6 +145,14 @@ class LibcloudCloud:
             if opened.tags[_OURS] == tunnel:
                 self._close(opened.id)
 
+    def hourly(self) -> float | None:
+        """As the inventory says, else as the row knows; some clouds are asked."""
+        if self._written["hourly"]:
+            return parse_dollars(self._written["hourly"], f"support_tunnel/clouds/{self.row.name}/hourly")
+        driver = self._driver()
+        spec = ServerSpec("", "", self._clock.now(), {})
+        return self._asked(lambda: self._patiently(lambda: self.row.hourly(driver, spec, self._told())))
+
     def _opened(self, spec: ServerSpec) -> Any:
         """Make its firewall. Tried again like a list: who opens the same ports twice finds them open."""
         firewall, driver = self.row.firewall, self._driver()
@@ -162,7 +171,14 @@ class LibcloudCloud:
     def _walls_without_server(self, servers: Sequence[Server]) -> list[Server]:
         held = {server.tags[_OURS] for server in servers}
         return [
-            Server(f"{_FIREWALL}{opened.id}", f"{opened.name} (firewall)", "", running=False, tags=dict(opened.tags))
+            Server(
+                f"{_FIREWALL}{opened.id}",
+                f"{opened.name} (firewall)",
+                "",
+                running=False,
+                tags=dict(opened.tags),
+                billed=False,
+            )
             for opened in self._firewalls()
             if opened.tags[_OURS] not in held
         ]

@@ -17,6 +17,7 @@ from support_tunnel.cli import paths
 from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.limits import Limits
+from support_tunnel.core.spending import parse_dollars
 
 __all__ = ["AdminSettings", "load_admin_settings", "load_with_origins"]
 
@@ -59,6 +60,8 @@ class AdminSettings:
     """How long it may be asked to be."""
     tunnels_at_once: int = 5
     """Tunnels at the same moment: yours, and on a standing server everybody's together."""
+    spend_cap: float | None = None
+    """US dollars that your servers may cost in a month, as estimated (`fab cost`); a server beyond it is not made."""
     headscale_server: str = ""
     """https:// address of a standing Headscale server, for many tunnels (docs/headscale.md); empty: each has one of its own."""
     headscale_authority: str = ""
@@ -152,6 +155,8 @@ def _merged(settings: AdminSettings, values: Mapping[str, object], where: str) -
             value = _truth(value, f"{where}/{key}")
         elif known[key] == "int":
             value = _number(value, f"{where}/{key}")
+        elif key == "spend_cap":
+            value = parse_dollars(str(value), f"{where}/{key}")
         elif key == "clouds":
             value = _clouds(value, f"{where}/{key}")
         elif not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value):

@@ -15,6 +15,7 @@ from support_tunnel.cli import api_tasks, key_tasks
 from support_tunnel.cli.admin_doctor import doctor
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.converge_task import converge
+from support_tunnel.cli.cost_task import cost
 from support_tunnel.cli.explain_task import explain
 from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.reach_tasks import command, connect, fetch, forward, put
@@ -236,6 +237,7 @@ def namespace() -> Collection:
         get,
         settings,
         doctor,
+        cost,
         explain,
         connect,
         command,

@@ -33,6 +33,7 @@ def admin_ports(
     allow_classical_ssh: bool = False,
 ) -> AdminPorts:
     """Nothing is contacted here; each port reaches out when it is called."""
+    from support_tunnel.adapters.account_disk import DiskAccount
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
     from support_tunnel.adapters.door_ssh import SshDoor
@@ -101,6 +102,7 @@ def admin_ports(
         connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
         door=wrapped("door", SshDoor(vault, allow_classical=allow_classical_ssh)),
         ledger=wrapped("ledger", DiskLedger(settings.path(settings.state) / "ledger")),
+        account=wrapped("account", DiskAccount(settings.path(settings.state) / "account")),
         vault=wrapped("vault", vault),
         progress=progress or progress_for(sys.stderr),
         library=paths.library(),
@@ -110,6 +112,7 @@ def admin_ports(
         certifier=certifier,
         coordinator_for=coordinator_for,
         limits=settings.limits,
+        spend_cap=settings.spend_cap,
         programs=functools.cache(lambda: on_servers(settings)),
         own_node=wrapped("own_node", UserspaceNode(runtime / "nodes", own_tailscale, clock)),
     )

@@ -20,9 +20,10 @@ __all__ = ["FakeCloud"]
 class FakeCloud:
     """The port `Cloud`. Servers answer at `address` at once: nothing boots here."""
 
-    def __init__(self, folder: Path, *, address: str = "192.0.2.1") -> None:
+    def __init__(self, folder: Path, *, address: str = "192.0.2.1", hourly: float | None = None) -> None:
         self.folder = folder
         self._address = address
+        self._hourly = hourly
 
     def create(self, spec: ServerSpec) -> Server:
         server = Server(f"fake-{secrets.token_hex(4)}", spec.name, self._address, running=True, tags=dict(spec.tags))
@@ -41,6 +42,9 @@ class FakeCloud:
                 if "st-tunnel" not in server.tags:
                     raise CloudError("cloud.foreign", f"server {server_id} does not carry our tag")
                 (self.folder / f"{server_id}.json").unlink(missing_ok=True)
+
+    def hourly(self) -> float | None:
+        return self._hourly
 
     def everything(self) -> list[Server]:
         """Servers of other people too."""

@@ -12,9 +12,10 @@ from support_tunnel.core.audit import Entry
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Clock, LedgerEntry, LoggedSession, Met
 from support_tunnel.core.report import Report
+from support_tunnel.core.spending import Rental
 from support_tunnel.testing.clock import ManualClock
 
-__all__ = ["FolderVault", "MemoryAcquaintances", "MemoryJournal", "MemoryLedger"]
+__all__ = ["FolderVault", "MemoryAccount", "MemoryAcquaintances", "MemoryJournal", "MemoryLedger"]
 
 
 class MemoryLedger:
@@ -41,6 +42,19 @@ class MemoryLedger:
 
     def reports(self) -> Sequence[Report]:
         return sorted(self._reports.values(), key=lambda report: (report.at, report.tunnel), reverse=True)
+
+
+class MemoryAccount:
+    """`ports.Account` that outlives the flow under test."""
+
+    def __init__(self) -> None:
+        self._rentals: dict[TunnelId, Rental] = {}
+
+    def write(self, rental: Rental) -> None:
+        self._rentals[rental.tunnel] = rental
+
+    def rentals(self) -> Sequence[Rental]:
+        return sorted(self._rentals.values(), key=lambda rental: (rental.began, rental.tunnel))
 
 
 class FolderVault(TmpfsVault):

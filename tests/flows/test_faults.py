@@ -37,6 +37,7 @@ FULL = OSError(errno.ENOSPC, "no space left on device")
 OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
 OF_HOSTS = (HostError("host.lost", "the connection broke"),)
 MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
+    "account": OF_FILES,
     "acquaintances": OF_FILES,
     "certifier": (HostError("certificate.refused", "the token was not touched"),),
     "cloud": (CloudError("cloud.unavailable", "500, try again"),),
@@ -286,22 +287,43 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         name: {call.partition(".")[0] for call in counted(make_world, library, verb)} for name, verb in VERBS.items()
     }
     assert ports == {
-        "create_server": {"certifier", "cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
+        "create_server": {"account", "certifier", "cloud", "connector", "door", "ledger", "mailbox", "server", "vault"},
         "request_and_connect": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
         "request_and_leave": {"journal", "mailbox", "prompt", "shell", "vault"},
         "go_on": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "connect_approved": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "expire": {"journal", "mailbox", "shell", "vault"},
-        "stop": {"cloud", "ledger", "mailbox", "own_node", "vault"},
+        "stop": {"account", "cloud", "ledger", "mailbox", "own_node", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},
-        "sweep": {"cloud", "ledger", "mailbox", "own_node", "vault"},
+        "sweep": {"account", "cloud", "ledger", "mailbox", "own_node", "vault"},
         "keep": {"journal", "mailbox", "vault"},
         "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
         "create_server, headscale": {
-            *("certifier", "cloud", "connector", "coordinator", "door", "ledger", "mailbox", "server", "vault")
+            *(
+                "account",
+                "certifier",
+                "cloud",
+                "connector",
+                "coordinator",
+                "door",
+                "ledger",
+                "mailbox",
+                "server",
+                "vault",
+            )
         },
         "request_and_connect, headscale": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
         "request_and_connect, auto": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
-        "stop, headscale": {"cloud", "connector", "coordinator", "ledger", "mailbox", "own_node", "server", "vault"},
+        "stop, headscale": {
+            "account",
+            "cloud",
+            "connector",
+            "coordinator",
+            "ledger",
+            "mailbox",
+            "own_node",
+            "server",
+            "vault",
+        },
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from support_tunnel.adapters.account_disk import DiskAccount
 from support_tunnel.adapters.ledger_disk import DiskLedger
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core import ssh_key, wireguard_key
@@ -112,6 +113,7 @@ class World:
         self.door = FakeDoor()
         self.own_node = FakeOwnNode()
         self.ledger = DiskLedger(folder / "ledger")
+        self.account = DiskAccount(folder / "account")
         self.admin_vault = TmpfsVault(folder / "admin-vault")
         self.device_vault = TmpfsVault(folder / "device-vault")
         self.journal = MemoryJournal(self.clock)
@@ -161,6 +163,7 @@ class World:
             "cloud": "fake",
             "connector": wrap("connector", CloudConnector(self.server, self.cloud)),
             "door": wrap("door", self.door),
+            "account": wrap("account", self.account),
             "ledger": wrap("ledger", self.ledger),
             "vault": wrap("vault", self.admin_vault),
             "progress": self.notes,

@@ -9,22 +9,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from support_tunnel.adapters.clouds.row import CloudRow
+from support_tunnel.adapters.clouds.row import CloudRow, Setting
 from support_tunnel.core.errors import UsageError
 
 __all__ = ["check"]
 
+_OF_EVERY_CLOUD = (
+    Setting("hourly", "what a tunnel server costs there, in US dollars an hour, where the cloud does not say"),
+)
 _SOURCE = re.compile(r"(file|env|cmd):.")
 
 
 def check(row: CloudRow, values: Mapping[str, object], where: str) -> Mapping[str, Any]:
     """Return the settings with their defaults. Raises UsageError `config.*`; `where` is the path of the mapping."""
-    known = {setting.name: setting for setting in row.settings}
+    settings = (*row.settings, *_OF_EVERY_CLOUD)
+    known = {setting.name: setting for setting in settings}
     for name, value in values.items():
         if name not in known:
             words = ", ".join(known) or "nothing"
             raise UsageError("config.unknown", f"{where}/{name} is not known", next_step=f"Known: {words}.")
-        if isinstance(value, bool) or not isinstance(value, str | int) or re.search(r"[\x00-\x1f\x7f]", str(value)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int | float)
+            or re.search(r"[\x00-\x1f\x7f]", str(value))
+        ):
             raise UsageError("config.type", f"{where}/{name} should be one line of text")
         if known[name].secret and not _SOURCE.match(str(value)):
             raise UsageError(
@@ -32,10 +40,10 @@ def check(row: CloudRow, values: Mapping[str, object], where: str) -> Mapping[st
                 f"{where}/{name} is a secret, so it may not stand there",
                 next_step="Say where it is: file:PATH, env:NAME or cmd:PROGRAM.",
             )
-    for setting in row.settings:
+    for setting in settings:
         if setting.needed and not values.get(setting.name):
             raise UsageError(
                 "config.missing", f"{where}/{setting.name} is missing", next_step=f"It is: {setting.meaning}."
             )
     given = {name: str(value) for name, value in values.items()}
-    return {setting.name: given.get(setting.name, setting.default) for setting in row.settings}
+    return {setting.name: given.get(setting.name, setting.default) for setting in settings}

@@ -30,7 +30,7 @@ from support_tunnel.core.ports.hosts import (
     ThroughOwnNode,
     ThroughServer,
 )
-from support_tunnel.core.ports.keeping import Ledger, LedgerEntry, Stage, Vault
+from support_tunnel.core.ports.keeping import Account, Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import LONGEST_LIFE, LONGEST_POLL, Blob, Mailbox, Slot, TunnelRow
 from support_tunnel.core.ports.own_node import Joining, OwnNode, Way
@@ -39,6 +39,7 @@ from support_tunnel.core.ports.people import Progress, Prompt, Question, SecretP
 __all__ = [
     "LONGEST_LIFE",
     "LONGEST_POLL",
+    "Account",
     "Acquaintances",
     "ApiKey",
     "ApiLook",

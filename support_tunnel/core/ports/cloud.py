@@ -44,6 +44,8 @@ class Server:
     """Address that reaches it; empty while the cloud has given none."""
     running: bool
     tags: Mapping[str, str] = field(default_factory=dict)
+    billed: bool = True
+    """False for what is listed as one so that it is ended too, such as a firewall whose server is gone."""
 
 
 class Cloud(Protocol):
@@ -59,4 +61,8 @@ class Cloud(Protocol):
 
     def destroy(self, server_id: str) -> None:
         """End it and prove it gone; already gone is success."""
+        ...
+
+    def hourly(self) -> float | None:
+        """About what a tunnel server costs here, in US dollars an hour; None where nobody says."""
         ...

@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.report import Report
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.spending import Rental
 
-__all__ = ["Ledger", "LedgerEntry", "Stage", "Vault"]
+__all__ = ["Account", "Ledger", "LedgerEntry", "Stage", "Vault"]
 
 
 Stage = Literal["intended", "launched", "answered", "connected", "stopping"]
@@ -34,6 +35,18 @@ class LedgerEntry:
     """Address of the standing Headscale server it is on; `cloud` is empty then."""
     ticket: str = ""
     """As the admin gave it."""
+
+
+class Account(Protocol):
+    """What this admin's servers cost; outlives them. An estimate, so nothing that has to be ended hangs on it."""
+
+    def write(self, rental: Rental) -> None:
+        """Keep it, in place of what was known of the same tunnel."""
+        ...
+
+    def rentals(self) -> Sequence[Rental]:
+        """The oldest first; at least those of this month and the last."""
+        ...
 
 
 class Ledger(Protocol):

@@ -20,6 +20,7 @@ from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import Launched, launch
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
+from support_tunnel.flows.admin.spending import rent
 from support_tunnel.flows.admin.stop import tear_down
 
 __all__ = ["PATIENCE", "Answered", "create_server"]
@@ -42,7 +43,7 @@ def create_server(
 
     `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the
     session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
-    for the session. Raises UsageError `tunnel.minutes`; WrongState `tunnels.full`, and when the tunnel is unknown, answered by
+    for the session. Raises UsageError `tunnel.minutes`, `cost.unknown`; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown, answered by
     someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
@@ -73,6 +74,7 @@ def create_server(
         try:
             with ports.vault.turn():  # two tools at the last place
                 ports.limits.require_room(_others(ports), "in your ledger")
+                rent(ports, entry)
                 ports.ledger.write(entry)
             ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.limits import Limits
 from support_tunnel.core.ports import (
+    Account,
     Certifier,
     Clock,
     Cloud,
@@ -70,6 +71,7 @@ class AdminPorts:
     connector: Connector
     door: Door
     ledger: Ledger
+    account: Account
     vault: Vault
     progress: Progress
     library: Library
@@ -82,6 +84,8 @@ class AdminPorts:
     """Where an organisation's devices are helped; None: session keys are let in as they are."""
     coordinator_for: CoordinatorFor = _no_coordinator
     limits: Limits = field(default_factory=Limits)
+    spend_cap: float | None = None
+    """US dollars a month; None: no cap."""
     programs: Callable[[], Programs | None] = lambda: None
     """None: this admin answers no request whose only way is Headscale."""
     own_node: OwnNode | None = None

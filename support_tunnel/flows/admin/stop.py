@@ -12,6 +12,7 @@ from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.admin.coordinate import dissolve
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, load_channel, load_reached, save_channel
+from support_tunnel.flows.admin.spending import return_rented
 from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["stop", "tear_down"]
@@ -46,6 +47,7 @@ def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
     with ending.step():
         if entry is not None:
             _destroy(ports, tunnel, entry.cloud)
+        return_rented(ports, tunnel)
     with ending.step():
         ports.vault.erase(tunnel)
     ending.raise_first()
