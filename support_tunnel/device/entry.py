@@ -55,16 +55,30 @@ class Device:
         ports: Sequence[int] = (),
         files: bool = False,
         phone: bool = False,
+        transport: str = "wireguard",
+        pq: str = "require",
     ) -> WaitingRequest:
-        """Ask for support and leave the request waiting: `ttl` seconds at most for a helper, `wait` seconds for the request."""
+        """Ask for support and leave the request waiting: `ttl` seconds at most for a helper, `wait` seconds for the request.
+
+        `transport` is wireguard, headscale or auto, `pq` is require or prefer, as the flags of these names are.
+        """
         from support_tunnel.cli.ready import check_times, ready
         from support_tunnel.cli.wiring_device import keeper_command
+        from support_tunnel.core.transports import transports
         from support_tunnel.flows.device.request import Wish
         from support_tunnel.flows.device.request_and_leave import request_and_leave
 
         check_times(ttl=ttl / 60, wait=wait / 60)
+        ways = transports(transport, pq)
         settings, device = ready()
-        wish = Wish(Scope("shell", tuple(ports), files), ttl, name or settings.name, patience=wait, phone=phone)
+        wish = Wish(
+            Scope("shell", tuple(ports), files),
+            ttl,
+            name or settings.name,
+            patience=wait,
+            phone=phone,
+            transports=ways,
+        )
         handed: list[WaitingRequest] = []
 
         def keep(code: Code, record: Record) -> None:

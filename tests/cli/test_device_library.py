@@ -13,10 +13,12 @@ import pytest
 from support_tunnel.cli import device_settings, paths
 from support_tunnel.cli.device_settings import DeviceSettings
 from support_tunnel.cli.wish import Asked
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.hooks import HookCommand
 from support_tunnel.core.names import TunnelId
 from support_tunnel.device import Device
+from support_tunnel.flows.device import request_and_leave
+from support_tunnel.flows.device.request import Wish
 from support_tunnel.testing.people import ScriptedPrompt
 
 TUNNEL = TunnelId(secrets.token_hex(16))
@@ -41,6 +43,46 @@ def test_times_that_inv_refuses_are_refused(ttl: int, wait: int) -> None:
         assert caught.value.code == "usage.range"
         said.append(caught.value.message)
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("transport", "pq", "code"),
+    [
+        ("headscale", "require", "transport.pq"),
+        ("tailscale", "prefer", "usage.transport"),
+        ("auto", "maybe", "usage.transport"),
+    ],
+)
+def test_transports_that_inv_refuses_are_refused(transport: str, pq: str, code: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Device().request(ttl=300, transport=transport, pq=pq)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("flags", "offered"),
+    [
+        ({}, ("wireguard",)),
+        ({"transport": "auto"}, ("wireguard", "wireguard-443")),
+        ({"transport": "auto", "pq": "prefer"}, ("wireguard", "wireguard-443", "headscale")),
+        ({"transport": "headscale", "pq": "prefer"}, ("headscale",)),
+    ],
+)
+def test_the_request_offers_what_was_asked_for(
+    flags: dict[str, str], offered: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = DeviceSettings("https://127.0.0.1:1", "", "till")
+    monkeypatch.setattr(device_settings, "load_device_settings", lambda environ: told)
+    wishes: list[Wish] = []
+
+    def asked(_ports: object, wish: Wish, **_more: object) -> None:
+        wishes.append(wish)
+        raise WrongState("tunnel.active", "enough is seen")
+
+    monkeypatch.setattr(request_and_leave, "request_and_leave", asked)
+    with pytest.raises(WrongState):
+        Device().request(ttl=300, **flags)  # type: ignore[arg-type]  # texts all
+    assert [wish.transports for wish in wishes] == [offered]
 
 
 @pytest.mark.parametrize("call", CALLS)

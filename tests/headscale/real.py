@@ -198,8 +198,13 @@ class Members:
             *("--tun=userspace-networking", "--state=mem:", f"--statedir={home}", f"--socket={home}/socket"),
             *("--port=0", "--no-logs-no-support"),
         ]
-        # Only this authority: the variable replaces the system's roots (06, section 11).
-        trust = {"SSL_CERT_FILE": str(self.server.folder / "authority.pem"), "TS_LOGS_DIR": str(home)}
+        # Both: the first replaces the host's file of authorities, and beside it Go reads all of the host's folder, which is none here.
+        # A tailscaled of a distribution trusts Let's Encrypt besides; ours is built without that (docs/decisions/0014).
+        trust = {
+            "SSL_CERT_FILE": str(self.server.folder / "authority.pem"),
+            "SSL_CERT_DIR": str(home / "no-others"),
+            "TS_LOGS_DIR": str(home),
+        }
         with (home / "log").open("wb") as log:
             daemon = subprocess.Popen(
                 words, env=processes.environment(trust), stdin=subprocess.DEVNULL, stdout=log, stderr=log
