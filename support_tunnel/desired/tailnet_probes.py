@@ -9,7 +9,7 @@ from typing import Final
 from support_tunnel.core.names import Names
 from support_tunnel.core.secret import Secret
 
-__all__ = ["coordinator_key", "tailnet_address", "tailnet_company", "tailnet_way"]
+__all__ = ["coordinator_key", "join_refused", "tailnet_address", "tailnet_company", "tailnet_way"]
 
 _ASKED: Final = 2
 """Nodes that are asked in one look, each twice for three seconds where it does not answer."""
@@ -68,6 +68,16 @@ def coordinator_key(seconds: int) -> Secret[str]:
     return Secret(
         rf"""key=$(/usr/local/bin/headscale apikeys create --expiration {seconds}s -o json) || exit 1
 printf 'key\t%s\n' "$(printf %s "$key" | tr -d '"')"
+"""
+    )
+
+
+def join_refused(names: Names) -> Secret[str]:
+    """Key `refused`: the last words of a join that failed, the server's own where it gave any; absent where it did not get so far."""
+    return Secret(
+        rf"""tail -n 1 /run/support_tunnel/{names.short}/node/refused 2>/dev/null |
+    while IFS= read -r said; do printf 'refused\t%s\n' "$said"; done
+exit 0
 """
     )
 

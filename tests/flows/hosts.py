@@ -65,6 +65,8 @@ class DeviceModel:
         self.blocks_wireguard = 0
         """So many of the answer's ways by WireGuard, the first ones, get no answer."""
         self._wireguards = 0
+        self.refused = ""
+        """What the server said when the last join failed."""
         self.way = "direct"
         """How the node of the session reaches the tunnel server's; in a shared network, whoever is there."""
         self.address = "fd7a:115c:a1e0::17"
@@ -111,6 +113,7 @@ class DeviceModel:
             tailnet_probes.tailnet_way(names, TAILSCALE, TAILNET_SERVER).reveal(): lambda: self._way(short, things),
             tailnet_probes.tailnet_company(names, TAILSCALE).reveal(): lambda: self._company(things),
             tailnet_probes.tailnet_address(names, TAILSCALE).reveal(): lambda: f"address\t{self.address}\n",
+            tailnet_probes.join_refused(names).reveal(): lambda: f"refused\t{self.refused}\n" if self.refused else "",
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
@@ -138,8 +141,9 @@ class DeviceModel:
         if "/node/key" in text or ("/run/tailscale_node" in text and "interface" not in things):
             try:
                 self.on_join()
-            except CoordinatorError:
+            except CoordinatorError as refused:
                 things |= {"folder"}
+                self.refused = refused.message
                 return reported(text, only=1)
         if "interface" not in things and ("/wireguard.conf" in text or "/run/device_tunnel" in text):
             self._wireguards += 1

@@ -8,6 +8,7 @@ import pytest
 
 from support_tunnel.core.errors import HostError
 from support_tunnel.flows.admin import create_server
+from support_tunnel.flows.admin.coordinate import JOIN_SECONDS
 from support_tunnel.flows.admin.launch import server_variables
 from support_tunnel.flows.admin.record import load_reached
 from support_tunnel.flows.library import Library
@@ -93,6 +94,37 @@ def test_auto_says_why_wireguard_did_not_do_and_how_it_goes_instead(auto: World,
     opened = [line for line in auto.notes.notes if line.startswith("Connected ")]
     assert opened == [f"Connected {device.result.opened.how}."]
     everybody_stops(auto)
+    assert auto.left() == []
+
+
+def too_late(world: World) -> None:
+    """The owner takes longer than the join key lives, and says yes."""
+
+    def slowly(question: str) -> str:
+        world.manual.advance(JOIN_SECONDS + 1)
+        return "yes"
+
+    world.owner_says(lambda _: world.digits, slowly)
+
+
+@pytest.mark.parametrize("blocked", [0, 1])
+def test_a_key_that_is_too_old_keeps_nobody_from_wireguard(auto: World, blocked: int) -> None:
+    auto.device.blocks_wireguard = blocked
+    too_late(auto)
+    device, admin = auto.turns.start(auto.request), auto.turns.start(auto.answer)
+    auto.turns.run(device, admin)
+    assert (device.error, admin.error) == (None, None)
+    assert device.result.opened.way == ("udp", "udp-443")[blocked]
+
+
+def test_where_only_headscale_is_left_a_key_that_is_too_old_is_said_plainly(auto: World) -> None:
+    auto.device.blocks_wireguard = 2
+    too_late(auto)
+    device, admin = auto.turns.start(auto.request), auto.turns.start(auto.answer)
+    auto.turns.run(device, admin)
+    assert isinstance(device.error, HostError)
+    assert device.error.code == "headscale.late"
+    assert len([note for note in auto.notes.notes if note.startswith("Not by WireGuard on UDP")]) == 2
     assert auto.left() == []
 
 

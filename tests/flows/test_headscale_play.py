@@ -134,7 +134,21 @@ def test_a_key_that_expired_while_the_owner_read_opens_nothing(tailnet: World) -
     device, admin = tailnet.turns.start(tailnet.request), tailnet.turns.start(tailnet.answer)
     tailnet.turns.run(device, admin)
     assert isinstance(device.error, HostError)
+    assert device.error.code == "headscale.late"
+    assert "15 minutes" in device.error.message
     assert "opened" not in tailnet.events()
+    assert tailnet.left() == []
+
+
+def test_another_failure_of_the_join_keeps_its_own_words(tailnet: World) -> None:
+    tailnet.device.on_join = lambda: (_ for _ in ()).throw(
+        CoordinatorError("headscale.refused", "authkey already used")
+    )
+    tailnet.owner_agrees()
+    device, admin = tailnet.turns.start(tailnet.request), tailnet.turns.start(tailnet.answer)
+    tailnet.turns.run(device, admin)
+    assert isinstance(device.error, HostError)
+    assert device.error.code == "converge.failed"
     assert tailnet.left() == []
 
 

@@ -12,9 +12,10 @@ import pytest
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.headscale.client import HeadscaleClient
 from support_tunnel.core.errors import HostError, UsageError
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.tailnet import Passage, with_passage
 from support_tunnel.core.waiting import wait_for
-from support_tunnel.desired import undo_report, undo_script
+from support_tunnel.desired import probes, tailnet_probes, undo_report, undo_script
 from support_tunnel.testing.scratch_cloud import scratch_cloud
 from tests.headscale.authority import private_authority
 from tests.roles.hosts import PATIENCE, run
@@ -166,6 +167,20 @@ def test_nothing_of_a_node_is_left_on_a_device(device: Node, client: HeadscaleCl
     assert device.host.look("find /run/support_tunnel -type f -perm /077") == ""
     undo(device.host)
     assert device.host.look(STATE) == before
+
+
+def test_why_a_join_was_refused_is_known_afterwards(device: Node, client: HeadscaleClient) -> None:
+    minted = client.create_join_key(600, tags=device.tags)
+    client.expire_join_key(minted.known.id)
+    names = Names(TunnelId(device.short + "0" * 24))
+    with pytest.raises(HostError, match="The node is up"):
+        device.apply(UNDO, tailscale_node_key=minted.text)
+    said = probes.read(device.host.shell, tailnet_probes.join_refused(names), timeout=30)
+    assert "authkey expired" in said["refused"]
+    assert minted.text.reveal() not in said["refused"]
+    undo(device.host)
+    device.join(client, undo=UNDO)
+    assert probes.read(device.host.shell, tailnet_probes.join_refused(names), timeout=30) == {}
 
 
 def test_a_daemon_that_is_killed_leaves_no_network_behind(device: Node, client: HeadscaleClient) -> None:

@@ -82,14 +82,15 @@ def open_session(
     if way is not ways[0]:
         record = replace(record, network=str(way.network), address=str(way.address))
         save_record(ports.vault, tunnel, record)
-    ports.library.converge(
-        ports.shell,
-        (way.role, "device_access"),
-        _variables(requested, session, consent, kex, way) | _who_may_log_in(ports.trust(), session, consent, way),
-        host="this device",
-        timeout=90,
-        undo=probes.undo_folder(names),
-    )
+    with way.explained(ports, names):
+        ports.library.converge(
+            ports.shell,
+            (way.role, "device_access"),
+            _variables(requested, session, consent, kex, way) | _who_may_log_in(ports.trust(), session, consent, way),
+            host="this device",
+            timeout=90,
+            undo=probes.undo_folder(names),
+        )
     # Stopped while that ran, the cut found nothing yet; from here on it finds an interface, and `got_through` that it is gone.
     _refuse_if_stopped(ports, tunnel, "while it was being opened")
     probes.read(ports.shell, probes.start_keeper(names, keeper), timeout=20)
@@ -140,14 +141,15 @@ def _tried(ports: DevicePorts, tunnel: TunnelId, ways: Sequence[WayIn]) -> WayIn
 
 def _raise_up(ports: DevicePorts, names: Names, way: WayIn) -> None:
     """The way alone: it lets nobody in. Raises HostError when a step fails."""
-    ports.library.converge(
-        ports.shell,
-        (way.role,),
-        way.variables | _of_every_way(names, way),
-        host="this device",
-        timeout=60,
-        undo=probes.undo_folder(names),
-    )
+    with way.explained(ports, names):
+        ports.library.converge(
+            ports.shell,
+            (way.role,),
+            way.variables | _of_every_way(names, way),
+            host="this device",
+            timeout=60,
+            undo=probes.undo_folder(names),
+        )
 
 
 def _refuse_if_stopped(ports: DevicePorts, tunnel: TunnelId, when: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final
@@ -77,6 +79,29 @@ class WayIn:
         if isinstance(self.path, WireguardPath):
             return self.path.way if "handshake" in found else None
         return found["way"] if found.get("way") in WAYS else None
+
+    @contextmanager
+    def explained(self, ports: DevicePorts, names: Names) -> Iterator[None]:
+        """Around applying its role. Raises HostError `headscale.late` in place of a failed join whose key was no longer good."""
+        try:
+            yield
+        except HostError as failed:
+            if isinstance(self.path, HeadscalePath) and failed.code == "converge.failed":
+                _refuse_late(ports, names, failed)
+            raise
+
+
+def _refuse_late(ports: DevicePorts, names: Names, failed: HostError) -> None:
+    try:
+        said = probes.read(ports.shell, tailnet_probes.join_refused(names), timeout=10).get("refused", "")
+    except HostError:
+        return  # what went wrong first is said
+    if "authkey expired" in said:
+        raise HostError(
+            "headscale.late",
+            "the answer's key for the helper's network is good for 15 minutes, and they were over",
+            next_step="Ask again, and take the answer up sooner; or use --transport auto, whose ways by WireGuard have no such end.",
+        ) from failed
 
 
 WAYS: Final = {
