@@ -46,6 +46,8 @@ def examine() -> Iterator[Check]:
     yield from _api(settings, ports)
     yield _headscale(settings)
     yield _own_node(settings, ports)
+    if settings.headscale_server:
+        yield _standing(settings, ports)
     yield judge_root(settings.clouds, uid=os.geteuid())
     yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
 
@@ -146,6 +148,22 @@ def _headscale(settings: AdminSettings) -> Check:
     if programs is None or whole.state != "ok" or settings.cloud != "local":
         return whole
     return judge_digest(programs.headscale, told=programs.sha256, found=digest(Path(programs.headscale)))
+
+
+def _standing(settings: AdminSettings, ports: AdminPorts) -> Check:
+    """The server of many tunnels, as a tunnel would find it: by its one authority, with our key."""
+    from support_tunnel.cli.secret_source import read_secret
+    from support_tunnel.core.headscale_health import judge_standing
+
+    try:
+        authority = read_secret(settings.headscale_authority, "headscale_authority").reveal()
+        key = read_secret(settings.headscale_key, "headscale_key")
+        server = ports.coordinator_for(settings.headscale_server, key, authority)
+        version, theirs = server.version(), server.now()
+        server.users()
+    except SupportTunnelError as error:
+        return failure("standing", error)
+    return judge_standing(version, theirs - ports.clock.now())
 
 
 def _trouble(ports: AdminPorts, name: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
-from support_tunnel.core.device_health import Check
+from support_tunnel.core.device_health import Check, judge_clock
 
-__all__ = ["judge_device", "judge_digest", "judge_programs"]
+__all__ = ["judge_device", "judge_digest", "judge_programs", "judge_standing"]
 
 OLDEST_CLIENT: Final = (1, 80)
 """Headscale 0.29 refuses older ones (hscontrol/capver)."""
@@ -81,6 +82,23 @@ def judge_digest(path: str, *, told: str, found: str) -> Check:
             f"Set headscale_sha256 to what sha256sum {path} says, if you trust it.",
         )
     return Check(_NAME, "ok", f"{path} is the program that headscale_sha256 names")
+
+
+def judge_standing(version: str, offset: timedelta) -> Check:
+    """Of a standing server that answers and takes our key. `offset`: its clock minus ours; keys and ends of tunnels are by its own."""
+    clock = judge_clock(offset)
+    if clock.state == "ok":
+        return Check(
+            "standing",
+            "ok",
+            f"Headscale {version}, which takes the key; its clock is {offset.total_seconds():+.0f} s from ours",
+        )
+    return Check(
+        "standing",
+        clock.state,
+        f"the Headscale server's clock is {offset.total_seconds():+.0f} s from ours",
+        "Set the clock of whichever is wrong (timedatectl set-ntp true): join keys live for minutes.",
+    )
 
 
 def _version(said: str) -> tuple[int, ...]:

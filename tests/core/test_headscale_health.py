@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from support_tunnel.core.device_health import Check
-from support_tunnel.core.headscale_health import judge_device, judge_digest, judge_programs
+from support_tunnel.core.headscale_health import judge_device, judge_digest, judge_programs, judge_standing
 from support_tunnel.desired.doctor_probe import tailscale_facts
 
 FOLDER = "/opt/tailscale"
@@ -42,6 +43,13 @@ BROKEN = [
 @pytest.mark.parametrize("check", WELL)
 def test_what_is_well_needs_no_fix(check: Check) -> None:
     assert (check.name, check.state, check.fix) == ("headscale", "ok", "")
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "ok"), (-29, "ok"), (31, "warn"), (-301, "fail"), (86_400, "fail")])
+def test_the_clock_of_a_standing_server(seconds: int, state: str) -> None:
+    check = judge_standing("0.29.2", timedelta(seconds=seconds))
+    assert (check.name, check.state, bool(check.fix)) == ("standing", state, state != "ok")
+    assert f"{seconds:+d} s" in check.said
 
 
 @pytest.mark.parametrize(("check", "state", "said"), BROKEN)

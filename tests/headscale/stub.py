@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +26,11 @@ class Stub:
     keys: list[str] = field(default_factory=list)
     """Requests that came, as `METHOD path`, and the credentials of each."""
 
+    tls: ssl.SSLContext | None = None
+
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def calls(self) -> list[str]:
         return [line for line in self.asked if not line.endswith(("/version", "/health")) or "/api/" in line]
@@ -67,6 +70,8 @@ def serving(stub: Stub) -> Iterator[Stub]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         stub.port = server.server_port
+        if stub.tls:
+            server.socket = stub.tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
