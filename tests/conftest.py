@@ -6,6 +6,7 @@ There is no skip for a missing program: ./test installs them, so one that is mis
 from __future__ import annotations
 
 import compileall
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
     if hasattr(config, "workerinput"):
         items.sort(key=turn)
+
+
+def pytest_collection_finish() -> None:
+    """Four thousand tests and their modules stay to the end: no search for cycles in a test need look through them."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
