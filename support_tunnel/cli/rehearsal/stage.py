@@ -145,7 +145,7 @@ def _played(folder: Path, progress: Progress, request: NodeRequest, *, consent: 
         wait_for(
             lambda: True if nodes.views()[0].state is NodeState.READY else None,
             what="the device's sshd",
-            seconds=60,
+            seconds=180,
             clock=clock,
         )
         with (
@@ -154,7 +154,7 @@ def _played(folder: Path, progress: Progress, request: NodeRequest, *, consent: 
                 user="root",
                 private_key=owner_private,
                 host_key=node.host_key,
-                timeout=30,
+                timeout=120,
                 clock=clock,
                 allow_classical=True,  # the owner's own keyboard; Debian 12's sshd and Paramiko share no post-quantum exchange
             ) as shell
@@ -172,7 +172,7 @@ def _played(folder: Path, progress: Progress, request: NodeRequest, *, consent: 
                     * consent,
                 },
                 host="the device",
-                timeout=30,
+                timeout=120,
             )
         yield Stage(folder, nodes.cloud.root, device, settings, nodes.cloud.bridge)
 
