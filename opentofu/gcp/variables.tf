@@ -107,9 +107,9 @@ variable "deletion_protection" {
 }
 
 variable "database_backups" {
-  description = "How many daily backups of the database are kept; 0 makes none."
+  description = "How many daily backups of the database are kept; 0 makes none. Few: each holds, sealed, what was open at that hour."
   type        = number
-  default     = 7
+  default     = 2
 
   validation {
     condition     = var.database_backups >= 0 && var.database_backups <= 30 && floor(var.database_backups) == var.database_backups
