@@ -1,9 +1,9 @@
 """A real Nova on loopback: its API, scheduler, conductor and compute manager over its in-memory hypervisor, served by its own test harness.
 
-Needs a virtual environment of its own (473 MB), so `./test` does not run it:
+`-P`: the files beside it have names of what it imports. Needs a virtual environment of its own (473 MB), so `./test` does not run it:
 
     pip install nova openstack-placement oslotest wsgi-intercept ddt requests-mock gabbi psycopg2-binary PyMySQL
-    PORT=18774 python tests/clouds/nova_server.py
+    PORT=18774 python -P tests/clouds/nova_server.py
     SUPPORT_TUNNEL_NOVA=http://127.0.0.1:18774 .venv/bin/pytest tests/clouds -k nova
 """
 

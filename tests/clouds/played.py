@@ -11,8 +11,8 @@ from tests.clouds.google import Google
 from tests.clouds.hetzner import Hetzner
 from tests.clouds.linode import Linode
 from tests.clouds.microsoft import Microsoft
-from tests.clouds.nova import ADDRESS, Nova
 from tests.clouds.openstack import Openstack
+from tests.clouds.real_nova import ADDRESS, Nova
 from tests.clouds.vultr import Vultr
 
 __all__ = ["PLAYED"]
