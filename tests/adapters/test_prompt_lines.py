@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from support_tunnel.adapters.prompt_lines import LinesPrompt
 from support_tunnel.core.errors import ConsentRefused, UsageError
+from support_tunnel.core.login_key import fingerprint
+from support_tunnel.core.owner_screens import Introduction
 from support_tunnel.core.ports import Prompt
+from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.people import Helper
+from tests.core.test_login_key import ED25519, P256
 
 
 class Program:
@@ -55,6 +61,16 @@ def test_each_question_is_an_event_and_takes_one_line(make: Any) -> None:
     program = make("123 456\n", "yes\n")
     assert [program.asked(), program.asked()] == ["123 456", "yes"]
     assert program.heard == [{"event": "question", "about": "decision", "text": "Let them in?"}] * 2
+
+
+def test_who_asks_comes_with_each_helper_and_the_fingerprint_of_their_key(make: Any) -> None:
+    program = make()
+    helpers = (Helper("Bea", ED25519), Helper("Cem", P256))
+    until = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+    program.prompt.introduce(Introduction("Ann", None, "", "SHA256:x", 0, None, Scope("shell"), 600, until, helpers))
+    (event,) = program.heard
+    assert event["helpers"] == [{"name": one.name, "fingerprint": fingerprint(one.key)} for one in helpers]
+    assert ED25519 not in str(event)
 
 
 def test_an_answer_that_was_there_before_its_question_is_none(make: Any) -> None:

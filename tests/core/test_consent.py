@@ -13,6 +13,9 @@ from support_tunnel.core import ssh_key
 from support_tunnel.core.consent import Asking, Consent, ConsentPolicy, by_owner, in_advance
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.people import Helper
+from tests.core.test_headscale_path import GOOD
+from tests.core.test_login_key import ED25519, P256, SK_P256
 
 
 @pytest.fixture
@@ -84,6 +87,9 @@ def test_rules_do_not_add_up(parties: Any) -> None:
         ("[[allow]]\nsigner = 1\nscope = 'shell'\nmax_ttl_minutes = 10", "policy.value"),
         ("[[allow]]\nsigner = 'KEY'\nscope = 'shell'\nports = 22\nmax_ttl_minutes = 10", "policy.value"),
         ("[[allow]]\nsigner = 'KEY'\nscope = 'shell'\nports = [true]\nmax_ttl_minutes = 10", "policy.value"),
+        ("[[allow]]\nsigner = 'KEY'\nscope = 'shell'\nhelpers = 'KEY'\nmax_ttl_minutes = 10", "policy.value"),
+        ("[[allow]]\nsigner = 'KEY'\nscope = 'shell'\nhelpers = ['*']\nmax_ttl_minutes = 10", "policy.value"),
+        ("[[allow]]\nsigner = 'KEY'\nscope = 'shell'\nhelpers = [1]\nmax_ttl_minutes = 10", "policy.value"),
     ],
 )
 def test_policy_files_that_are_refused(text: str, code: str) -> None:
@@ -91,6 +97,26 @@ def test_policy_files_that_are_refused(text: str, code: str) -> None:
     with pytest.raises(UsageError) as caught:
         ConsentPolicy.parse(document)
     assert caught.value.code == code
+
+
+def test_more_helpers_than_one(parties: Any) -> None:
+    """A rule names each by their key, a yes in advance was to one, and a consent to others opens nothing."""
+    bea, cem = Helper("Bea", ED25519), Helper("Cem", P256)
+    device = parties.offer(transports=("headscale",))
+    session = parties.opened(device, parties.answer(device.message, paths=[GOOD], helpers=[bea, cem]).message)
+    session.confirm(parties.now)
+    mine = session.signer.public_line
+    for named, allowed in (([], False), ([bea.key], False), ([cem.key, bea.key], True)):
+        assert (policy(mine, helpers=named).decide(session) is not None) is allowed
+    assert in_advance(session, ()) is None
+    consent = by_owner(session, digits_skipped=True)
+    assert consent.helpers == (bea, cem)
+    given = {"user": "st01234567", "until": session.until, "path": 0, "log_head": "0f" * 32}
+    for others in ((), (bea,), (bea, replace(cem, key=SK_P256))):
+        with pytest.raises(WrongState) as caught:
+            session.ready(consent=replace(consent, helpers=others), **given)
+        assert caught.value.code == "consent.other"
+    assert session.ready(consent=consent, **given)
 
 
 def test_consent_in_advance_is_to_what_was_offered_and_says_so(asking: Asking) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from support_tunnel.core import owner_screens as screens
 from support_tunnel.core.owner_screens import Introduction, introduction
 from support_tunnel.core.scope import Scope
+from support_tunnel.core.st1.people import Helper
+from tests.core.test_login_key import ED25519, P256, SK_ED25519
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SCOPE = Scope("shell", (8080,), files=True)
@@ -47,6 +50,21 @@ def test_who_what_until_when_and_how_to_stop_are_on_each(stranger: Introduction)
 def test_a_live_one_says_the_command_that_stops_it(stranger: Introduction) -> None:
     for stage, text in every_screen(stranger).items():
         assert ("inv stop (at any time, also without a network)" in text) is (stage not in {"ended", "refused"}), stage
+
+
+def test_each_helper_is_there_with_their_key_before_and_after_the_yes(stranger: Introduction) -> None:
+    helpers = tuple(Helper(name, key) for name, key in (("Bea", ED25519), ("C" * 64, P256), ("Dee", SK_ED25519)))
+    active = screens.active("Ann", SCOPE, until=NOW, helpers=helpers)
+    shown = (
+        screens.asking(replace(stranger, helpers=helpers)),
+        screens.undecided("Ann", SCOPE, ttl=60, helpers=helpers),
+        active,
+    )
+    for text in shown:
+        assert all(len(line) <= 80 for line in text.splitlines())
+        words = " ".join(text.split())
+        assert [helper for helper in helpers if f"{helper.name}, with the key {helper.fingerprint}" not in words] == []
+    assert active.startswith("4 helpers are let in.")
 
 
 def test_scope_is_one_line_a_right(stranger: Introduction) -> None:
