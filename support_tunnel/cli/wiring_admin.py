@@ -16,6 +16,7 @@ from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.cli.signer import certified_signer
 from support_tunnel.cli.tailnet_programs import on_own_machine, on_servers, seen_by_local_servers
 from support_tunnel.cli.wiring import wrapped
+from support_tunnel.cli.wiring_standing import standing_server
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import Certifier, Coordinator, Mailbox, Progress
 from support_tunnel.core.secret import Secret
@@ -114,6 +115,7 @@ def admin_ports(
         limits=settings.limits,
         spend_cap=settings.spend_cap,
         programs=functools.cache(lambda: on_servers(settings)),
+        standing=functools.cache(lambda: standing_server(settings)),
         own_node=wrapped("own_node", UserspaceNode(runtime / "nodes", own_tailscale, clock)),
     )
 

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 
-__all__ = ["Vouched", "vouch_for"]
+__all__ = ["Vouched", "as_der", "vouch_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,19 @@ def vouch_for(address: str, *, begins: datetime, ends: datetime) -> Vouched:
     return Vouched(
         authority.public_bytes(Encoding.DER), certificate.public_bytes(Encoding.PEM).decode(), Secret(private)
     )
+
+
+def as_der(pem: str) -> bytes:
+    """The one certificate of an authority in a file of somebody's. Raises UsageError `config.authority`."""
+    try:
+        found = x509.load_pem_x509_certificates(pem.encode())
+        authorities = [one for one in found if one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca]
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        authorities, found = [], []
+    if len(found) != 1 or not authorities:
+        raise UsageError(
+            "config.authority",
+            "headscale_authority is not exactly one certificate of an authority, in PEM",
+            next_step="Name the file of the authority that the server's certificate is by (docs/headscale.md).",
+        )
+    return found[0].public_bytes(Encoding.DER)

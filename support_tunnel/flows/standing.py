@@ -15,6 +15,7 @@ from functools import partial
 from support_tunnel.core.errors import CoordinatorError, SupportTunnelError, WrongState
 from support_tunnel.core.limits import Limits
 from support_tunnel.core.ports import Clock, Coordinator, CoordinatorUser
+from support_tunnel.core.report import Step
 from support_tunnel.core.tailnet import read_policy
 from support_tunnel.core.tailnet.passage import Passage
 from support_tunnel.core.tailnet.standing import Belongings, Seen, astray, belongings
@@ -31,6 +32,8 @@ class Reaped:
 
     ended: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    reports: list[tuple[str, str, tuple[Step, ...]]] = field(default_factory=list)
+    """By device and ticket, the steps of each ending."""
 
 
 def look(coordinator: Coordinator) -> Seen:
@@ -129,6 +132,7 @@ def reap(coordinator: Coordinator, clock: Clock, *, dry_run: bool = False) -> Re
         if not dry_run:
             ending = Teardown()
             end(coordinator, clock, stay.device, ending)
+            reaped.reports.append((stay.device, stay.ticket, tuple(ending.steps)))
             if ending.failures:
                 reaped.failed.append((label, "; ".join(str(step) for step in ending.steps if not step.done)))
                 continue

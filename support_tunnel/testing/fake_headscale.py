@@ -45,6 +45,7 @@ class FakeHeadscale:
     keys: dict[str, JoinKey] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     policy: StoredPolicy | None = None
+    certificate_end: datetime | None = None
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     _texts: dict[str, Secret[str]] = field(default_factory=dict)
     """Secret texts, by `auth-<id>` and `api-<id>`."""
@@ -126,6 +127,10 @@ class FakeCoordinator:
     def now(self) -> datetime:
         self.version()
         return self._server.clock.now().replace(microsecond=0)
+
+    def certificate_end(self) -> datetime | None:
+        self.version()
+        return self._server.certificate_end
 
     def users(self) -> Sequence[CoordinatorUser]:
         return list(self._enter().users.values())

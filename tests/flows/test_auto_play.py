@@ -10,6 +10,7 @@ from support_tunnel.core.errors import HostError
 from support_tunnel.flows.admin import create_server
 from support_tunnel.flows.admin.coordinate import JOIN_SECONDS
 from support_tunnel.flows.admin.launch import server_variables
+from support_tunnel.flows.admin.own_server import set_up
 from support_tunnel.flows.admin.record import load_reached
 from support_tunnel.flows.library import Library
 from tests.flows.test_headscale_play import ways_of
@@ -142,8 +143,8 @@ def test_when_no_way_gets_through_nothing_is_open_and_each_is_named(auto: World)
 def test_an_answer_may_name_headscale_first(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
     """Another tool's order, and the real roles: the way that is up is not joined a second time with its used key."""
     auto = make_world(transports=("wireguard", "wireguard-443", "headscale"))
-    ours = create_server._paths
-    monkeypatch.setattr(create_server, "_paths", lambda *given: (lambda got: (got[0], got[1][::-1]))(ours(*given)))
+    ours = set_up
+    monkeypatch.setattr(create_server, "set_up", lambda *given: (lambda got: (got[0], got[1][::-1]))(ours(*given)))
     device, admin = auto.connect()
     assert (device.result.opened.transport, admin.result.transport) == ("headscale", "headscale")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import (
     CloudError,
     ConsentRefused,
@@ -25,6 +26,7 @@ from support_tunnel.core.errors import (
     WrongState,
 )
 from support_tunnel.core.st1.paths import Transport
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.flows.device.connect import connect_approved
 from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.device.expire import expire
@@ -33,6 +35,9 @@ from support_tunnel.testing.faults import Fault, FaultWiring, Side, hanging
 from tests.flows.turns import Job, Killed
 from tests.flows.world import KEEPER, World
 
+LONG = 7200.0
+"""Seconds; more than a tunnel, its server's margin and everybody's patience together."""
+HANA = Helper("Hana", ssh_key.new_keypair("hana")[1])
 FULL = OSError(errno.ENOSPC, "no space left on device")
 OF_FILES = (UsageError("file.mode", "others may change it"), FULL)
 OF_HOSTS = (HostError("host.lost", "the connection broke"),)
@@ -132,6 +137,27 @@ def half_done(world: World) -> None:
     world.expired()
 
 
+def with_a_helper(world: World) -> None:
+    world.helpers = (HANA,)
+
+
+def on_standing(world: World) -> None:
+    """With a helper who stays connected."""
+    world.has_standing()
+    with_a_helper(world)
+    _, admin = world.connect()
+    world.standing_headscale.join(admin.result.invitations[0].key, "hana")
+
+
+def over_on_standing(world: World) -> None:
+    """Past its end, of another admin's machine: this one's ledger knows nothing of it."""
+    on_standing(world)
+    world.ledger.remove(world.tunnel)
+    world.admin_vault.erase(world.tunnel)
+    world.own_node.leave(world.tunnel)
+    job(world, lambda: world.clock.pause(LONG))
+
+
 def ended(world: World, wiring: FaultWiring) -> None:
     ports = world.device_ports(wiring)
     with ports.vault.hold(world.tunnel):
@@ -187,17 +213,26 @@ VERBS = {
     "sweep": Verb(half_done, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up),
     "keep": Verb(lambda world: None, kept, everybody_cleans_up),
     "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
-    "create_server, headscale": Verb(lambda world: None, created, everybody_cleans_up, HEADSCALE),
+    "create_server, headscale": Verb(with_a_helper, created, everybody_cleans_up, HEADSCALE),
     "request_and_connect, headscale": Verb(lambda world: None, requested, everybody_cleans_up, HEADSCALE),
     "request_and_connect, auto": Verb(udp_is_blocked, requested, everybody_cleans_up, AUTO),
+    "create_server, standing": Verb(World.has_standing, created, everybody_cleans_up, HEADSCALE),
+    "request_and_connect, standing": Verb(World.has_standing, requested, everybody_cleans_up, HEADSCALE),
+    "stop, standing": Verb(
+        on_standing,
+        lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)),
+        everybody_cleans_up,
+        HEADSCALE,
+    ),
+    "sweep, standing": Verb(
+        over_on_standing, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up, HEADSCALE
+    ),
     "stop, headscale": Verb(
         connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up, HEADSCALE
     ),
 }
 
 KINDS = ("error", "ctrl-c", "killed", "hung")
-LONG = 7200.0
-"""Seconds; more than a tunnel, its server's margin and everybody's patience together."""
 
 
 def errors(kind: str, call: str) -> tuple[BaseException | None, ...]:
@@ -315,6 +350,10 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         },
         "request_and_connect, headscale": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
         "request_and_connect, auto": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
+        "create_server, standing": {*("certifier", "coordinator", "door", "ledger", "mailbox", "own_node", "vault")},
+        "request_and_connect, standing": {"acquaintances", "hooks", "journal", "mailbox", "prompt", "shell", "vault"},
+        "stop, standing": {"coordinator", "ledger", "mailbox", "own_node", "vault"},
+        "sweep, standing": {"cloud", "coordinator", "ledger", "own_node", "vault"},
         "stop, headscale": {
             "account",
             "cloud",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,16 @@ from support_tunnel.core import ssh_key, wireguard_key
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Server, ServerSpec
+from support_tunnel.core.private_authority import vouch_for
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.paths import Transport
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.core.st1.signer import KeySigner, Signer, Trust
+from support_tunnel.core.tailnet import read_policy
 from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
-from support_tunnel.flows.admin.create_server import Answered, create_server
-from support_tunnel.flows.admin.ports import AdminPorts, Programs
+from support_tunnel.flows.admin.create_server import Answered, Where, create_server
+from support_tunnel.flows.admin.ports import AdminPorts, Programs, Standing
 from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
 from support_tunnel.flows.device.clean_up import clean_up
@@ -49,14 +53,15 @@ from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
 from support_tunnel.testing.hooks import FakeHooks
 from support_tunnel.testing.hosts import FakeDoor
-from support_tunnel.testing.own_node import FakeOwnNode
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
 from tests.flows.hosts import TAILSCALE, CloudConnector, DeviceModel, ServerModel
+from tests.flows.nodes import JoiningNode
 from tests.flows.turns import Job, TurnClock, TurnMailbox, TurnPrompt, Turns
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TTL = 1200
+STANDING = "https://headscale.example:443"
 PATIENCE = 3600
 
 KEEPER = ("/bin/keeper",)
@@ -74,6 +79,7 @@ def keys() -> Mapping[str, Any]:
         "signer": KeySigner.from_openssh(private),
         "public": public,
         "authority": Ed25519PrivateKey.generate(),
+        "vouched": vouch_for("192.0.2.77", begins=START, ends=START + timedelta(days=1)),
         "host": ssh_key.new_keypair("server")[1],
         "wireguard": wireguard_key.new_keypair()[1],
     }
@@ -108,10 +114,13 @@ class World:
         self.server.on_api_key = lambda: self.headscale.mint_api_key(API_KEY_SECONDS).text.reveal()
         self.server.on_join = lambda: self._joins("--h-")
         self.device.on_join = lambda: self._joins("--d-")
+        self.standing_headscale = FakeHeadscale(self.clock)
+        self.standing: Standing | None = None
+        """`has_standing` names it in the inventory."""
+        self.own_node = JoiningNode(self.standing_headscale)
         self.programs: Programs | None = Programs("/opt/headscale", "ab" * 32, TAILSCALE)
         self.wish = replace(WISH, transports=transports)
         self.door = FakeDoor()
-        self.own_node = FakeOwnNode()
         self.ledger = DiskLedger(folder / "ledger")
         self.account = DiskAccount(folder / "account")
         self.admin_vault = TmpfsVault(folder / "admin-vault")
@@ -129,6 +138,8 @@ class World:
         self.signer: Signer = keys()["signer"]
         self.certifier = FakeCertifier(keys()["authority"])
         self.ticket, self.admin_patience = "T-7", 1800
+        self.server_kind: Where = "own"
+        self.helpers: tuple[Helper, ...] = ()
         self.code: Code | None = None
         self.digits = ""
         self.keepers: dict[str, Job] = {}
@@ -171,8 +182,9 @@ class World:
             "signer": lambda: self.signer,
             "owner": "ann@laptop",
             "certifier": wrap("certifier", self.certifier),
-            "coordinator_for": lambda url, key, authority: wrap("coordinator", self.headscale.face(key)),
+            "coordinator_for": lambda url, key, authority: wrap("coordinator", self._headscale_at(url).face(key)),
             "programs": lambda: self.programs,
+            "standing": lambda: self.standing,
             "own_node": wrap("own_node", self.own_node),
         }
         return AdminPorts(**{**given, **changes})
@@ -214,6 +226,8 @@ class World:
             read_aloud=self._read_aloud,
             ticket=self.ticket,
             patience=self.admin_patience,
+            server=self.server_kind,
+            helpers=self.helpers,
         )
 
     def stop_by_admin(self, wiring: FaultWiring | None = None) -> None:
@@ -233,6 +247,11 @@ class World:
 
     def sweep(self, wiring: FaultWiring | None = None, *, dry_run: bool = False) -> Swept:
         return sweep(self.admin_ports(wiring), dry_run=dry_run)
+
+    def has_standing(self) -> None:
+        key = self.standing_headscale.mint_api_key(30 * 24 * 3600).text
+        self.standing = Standing(STANDING, keys()["vouched"].authority_pem, lambda: key)
+        self.server_kind = "either"
 
     def clean_up(self, wiring: FaultWiring | None = None) -> list[TunnelId]:
         return clean_up(self.device_ports(wiring))
@@ -270,7 +289,21 @@ class World:
             *(f"keys of {tunnel[:8]}" for tunnel in self.admin_vault.tunnels()),
             *(f"server {server.name}" for server in self.cloud.servers()),
             *(f"own node of {tunnel[:8]}" for tunnel in self.own_node.tunnels()),
+            *(f"on the standing server: {thing}" for thing in self.left_on_standing()),
             *([] if self.cloud.everything() == [self.foreign] else ["somebody else's server was touched"]),
+        ]
+
+    def left_on_standing(self) -> list[str]:
+        server, now = self.standing_headscale, self.clock.now()
+        lets_in = [
+            key for key in server.keys.values() if not key.used and key.expires is not None and key.expires > now
+        ]
+        rules = read_policy(server.policy.text) if server.policy else ()
+        return [
+            *(f"node {node.name}" for node in server.nodes.values()),
+            *(f"user {user.name}" for user in server.users.values()),
+            *(f"key {key.id}" for key in lets_in),
+            *(f"rule of {rule.device}" for rule in rules),
         ]
 
     def left_on_device(self) -> list[str]:
@@ -298,8 +331,12 @@ class World:
 
     def _joins(self, kind: str) -> None:
         """A node joins by the key of its kind that was made last. Raises CoordinatorError as it is told."""
-        number = [number for number, key in self.headscale.keys.items() if any(kind in tag for tag in key.tags)][-1]
-        self.headscale.join(self.headscale.text_of(number), f"node{kind}")
+        server = self.standing_headscale if self.standing and kind == "--d-" else self.headscale
+        number = [number for number, key in server.keys.items() if any(kind in tag for tag in key.tags)][-1]
+        server.join(server.text_of(number), f"node{kind}")
+
+    def _headscale_at(self, url: str) -> FakeHeadscale:
+        return self.standing_headscale if self.standing and url == self.standing.url else self.headscale
 
     def _hand_over(self, code: Code, record: Record) -> None:
         self.code = code

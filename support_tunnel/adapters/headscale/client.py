@@ -75,6 +75,10 @@ class HeadscaleClient:
         if self._get("/api/v1/health").json().get("databaseConnectivity") is not True:
             raise _database()
 
+    def certificate_end(self) -> datetime | None:
+        self._line.read("/health", with_key=False)
+        return self._line.certificate_end
+
     def now(self) -> datetime:
         self.version()
         return _time(self._line.read("/health", with_key=False))

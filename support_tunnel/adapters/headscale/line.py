@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -87,6 +88,8 @@ class Line:
         self._patience = patience
         self._proxy = proxy if self._url.startswith("https:") else None
         self._client: httpx.Client | None = None
+        self.certificate_end: datetime | None = None
+        """Of the certificate that was shown last and was found good, where it was looked at by an authority's word."""
 
     def read(self, path: str, *, with_key: bool = True) -> Answer:
         """GET until something definite comes back; any status."""
@@ -151,6 +154,7 @@ class Line:
                 method, self._url + path, json=body, headers=headers, extensions={"trace": route.follow}
             ) as got,
         ):
+            self.certificate_end = _until(got)
             content = bytearray()
             # Raw and counted: an answer that unpacks to gigabytes is an attack, one that drips for hours another.
             for chunk in got.iter_raw():
@@ -214,6 +218,15 @@ class Line:
             )
             weakref.finalize(self, self._client.close)
         return self._client
+
+
+def _until(got: httpx.Response) -> datetime | None:
+    """What Python keeps of a certificate that it has verified; of one that is pinned it keeps nothing."""
+    stream = got.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream is not None else None
+    shown = tls.getpeercert() if tls is not None else None
+    ends = shown.get("notAfter") if shown else None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
 
 
 def _unsure() -> CoordinatorError:

@@ -119,6 +119,10 @@ class Coordinator(Protocol):
         """The server's own clock, by which it judges keys. To the second."""
         ...
 
+    def certificate_end(self) -> datetime | None:
+        """Until when its TLS certificate is valid; None where that cannot be seen: over plain http, or by a pinned fingerprint."""
+        ...
+
     def users(self) -> Sequence[CoordinatorUser]: ...
 
     def create_user(self, name: str) -> CoordinatorUser:

@@ -18,13 +18,26 @@ from support_tunnel.core.names import Names
 from support_tunnel.core.ports import Coordinator, LedgerEntry, Node, ServerShell
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.paths import HeadscalePath
-from support_tunnel.core.tailnet import Passage, write_policy
+from support_tunnel.core.st1.payloads import Answer
+from support_tunnel.core.st1.people import Helper
+from support_tunnel.core.tailnet import Passage, label, write_policy
 from support_tunnel.desired import probes, tailnet_probes
 from support_tunnel.flows.admin.launch import LOGIN_USER, MARGIN, TAILSCALE_PORT, Launched, server_variables
+from support_tunnel.flows.admin.meeting import INVITED_SECONDS, helper_labels
 from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.record import Reached
 
-__all__ = ["control_url", "coordinate", "dissolve", "for_two_nodes", "require_programs", "way_to_device"]
+__all__ = [
+    "JOIN_SECONDS",
+    "OWN_JOIN_SECONDS",
+    "control_url",
+    "coordinate",
+    "dissolve",
+    "for_two_nodes",
+    "invite",
+    "require_programs",
+    "way_to_device",
+]
 
 JOIN_SECONDS: Final = 900
 """How long the device may take from the answer to its join: reading, digits and consent (2.15)."""
@@ -35,7 +48,9 @@ SKEW: Final = timedelta(hours=25)
 HELPER: Final = "server"
 
 
-def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tuple[Launched, HeadscalePath]:
+def coordinate(
+    ports: AdminPorts, entry: LedgerEntry, launched: Launched, helpers: Sequence[Helper] = ()
+) -> tuple[Launched, HeadscalePath]:
     """From a server that is ours to one whose network waits for the device. Raises HostError, CoordinatorError, UsageError."""
     from support_tunnel.core.private_authority import vouch_for  # here: most sessions have no certificate
 
@@ -63,7 +78,7 @@ def coordinate(ports: AdminPorts, entry: LedgerEntry, launched: Launched) -> tup
         host="the tunnel server",
         timeout=180,
     )
-    way = passage(names)
+    way = passage(names, [label(helper.name) for helper in helpers])
     with _coordinator(ports, shell, address, reached) as coordinator:
         # Before anybody joins: without a policy all reach all.
         coordinator.set_policy(write_policy([way]))
@@ -116,9 +131,22 @@ def dissolve(ports: AdminPorts, entry: LedgerEntry, reached: Reached, login: Sec
         shell.close()
 
 
-def passage(names: Names) -> Passage:
-    """The one way in this network: from the tunnel server to the session's port of the device."""
-    return Passage("tunnel", names.short, (HELPER,), (addressing.SESSION_PORT,))
+def invite(
+    ports: AdminPorts, entry: LedgerEntry, reached: Reached, shell: ServerShell, answer: Answer
+) -> dict[str, Secret[str]]:
+    """A join key for each helper, by name. Only now: the device has the second address, whoever comes next another one."""
+    labels = helper_labels(answer)
+    way = passage(Names(entry.tunnel), list(labels.values()))
+    with _coordinator(ports, shell, entry.server_address, reached) as coordinator:
+        return {
+            name: coordinator.create_join_key(INVITED_SECONDS, tags=[way.helper_tag(labelled)]).text
+            for name, labelled in labels.items()
+        }
+
+
+def passage(names: Names, helpers: Sequence[str] = ()) -> Passage:
+    """The ways in this network: from the tunnel server and the helpers to the session's port of the device."""
+    return Passage("tunnel", names.short, (HELPER, *helpers), (addressing.SESSION_PORT,))
 
 
 def for_two_nodes(address: str) -> dict[str, object]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import UsageError, WrongState
@@ -15,15 +16,20 @@ from support_tunnel.core.session_wish import identity
 from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.payloads import Path
-from support_tunnel.flows.admin.coordinate import coordinate, require_programs
+from support_tunnel.core.st1.people import Helper
+from support_tunnel.flows.admin.coordinate import require_programs
 from support_tunnel.flows.admin.finish import Answered, finish
-from support_tunnel.flows.admin.launch import Launched, launch
-from support_tunnel.flows.admin.ports import AdminPorts
+from support_tunnel.flows.admin.meeting import Meeting, require_fitting
+from support_tunnel.flows.admin.own_server import set_up
+from support_tunnel.flows.admin.ports import AdminPorts, Standing
 from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
 from support_tunnel.flows.admin.spending import rent
+from support_tunnel.flows.admin.standing_server import require_standing, settle
 from support_tunnel.flows.admin.stop import tear_down
 
-__all__ = ["PATIENCE", "Answered", "create_server"]
+__all__ = ["PATIENCE", "Answered", "Where", "create_server"]
+
+Where = Literal["own", "standing", "either"]
 
 PATIENCE = 1800
 """Seconds for the device to take up the answer: at once where a tool waits for it, later where the owner left it waiting."""
@@ -38,12 +44,17 @@ def create_server(
     read_aloud: Callable[[str], None],
     ticket: str = "",
     patience: int = PATIENCE,
+    server: Where = "own",
+    helpers: Sequence[Helper] = (),
+    only_ports: Sequence[int] | None = None,
 ) -> Answered:
-    """Answer one request with a fresh server; `read_aloud` is given the six digits when there are some.
+    """Answer one request with a fresh server, or on the standing one; `read_aloud` is given the six digits when there are some.
 
     `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the
     session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
-    for the session. Raises UsageError `tunnel.minutes`, `cost.unknown`; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown, answered by
+    for the session. `helpers` come along Headscale, with keys of their own; `only_ports` of those that the owner offers. `either` is the
+    standing server where there is one and the owner offers Headscale. Raises UsageError `tunnel.minutes`, `cost.unknown` and what
+    does not fit; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown, answered by
     someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
@@ -58,30 +69,40 @@ def create_server(
     mailbox = ports.mailbox_for(code.claim)
     ports.progress.step("Reading the request")
     offer = _read_offer(ports, code, mailbox)
-    if offer.offer.transports == ("headscale",):
-        require_programs(ports)  # before anything is made
+    # All of this before anything is made.
+    require_fitting(offer.offer, name, helpers, only_ports)
+    standing = _standing(ports, server, offer)
+    if standing is None and (helpers or offer.offer.transports == ("headscale",)):
+        require_programs(ports)
     ttl = ports.limits.seconds(max_ttl, offer.offer.max_ttl)
     now = ports.clock.now()
     entry = LedgerEntry(
         tunnel=tunnel,
-        cloud=ports.cloud,
+        cloud="" if standing else ports.cloud,
         stage="intended",
         created=now,
         expires=now + timedelta(seconds=ttl + patience),
         device_name=offer.offer.name,
+        headscale=standing.url if standing else "",
+        ticket=ticket,
     )
     with ports.vault.hold(tunnel):
         try:
             with ports.vault.turn():  # two tools at the last place
                 ports.limits.require_room(_others(ports), "in your ledger")
-                rent(ports, entry)
+                if standing is None:
+                    rent(ports, entry)
                 ports.ledger.write(entry)
             ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
-            launched = launch(ports, code, entry, offer.offer.transports, coordinated=_coordinated(ports, offer))
+            meeting: Meeting
+            paths: tuple[Path, ...]
+            if standing:
+                meeting, paths = settle(ports, code, entry, standing, name, tuple(helpers))
+            else:
+                meeting, paths = set_up(ports, code, entry, offer, helpers)
             try:
-                launched, paths = _paths(ports, entry, launched, offer)
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
                 ports.vault.put(tunnel, SESSION_KEY, Secret(session_private.reveal().encode()))
                 session = offer.answer(
@@ -91,13 +112,31 @@ def create_server(
                     ttl=ttl,
                     name=name,
                     signer=signer,
+                    helpers=helpers,
+                    ports=only_ports,
                 )
-                return _answer(ports, tunnel, mailbox, session, launched, read_aloud)
+                return _answer(ports, tunnel, mailbox, session, meeting, read_aloud)
             finally:
-                launched.shell.close()
+                meeting.close()
         except BaseException:
             tear_down(ports, tunnel)
             raise
+
+
+def _standing(ports: AdminPorts, server: Where, offer: AdminOffer) -> Standing | None:
+    """Raises UsageError `headscale.standing`, `headscale.not-offered`."""
+    offered = "headscale" in offer.offer.transports
+    if server == "own" or (server == "either" and not offered):
+        return None
+    if server == "either":
+        return ports.standing()
+    if not offered:
+        raise UsageError(
+            "headscale.not-offered",
+            "the owner does not offer the transport headscale, the only one to a standing server",
+            next_step="Use --server own, or ask the owner for a request with --transport headscale --pq prefer.",
+        )
+    return require_standing(ports)
 
 
 def _others(ports: AdminPorts) -> int:
@@ -105,23 +144,6 @@ def _others(ports: AdminPorts) -> int:
         return len(ports.ledger.entries())
     except UsageError:
         return 0  # an older tunnel's damaged file, which `unfinished` tells of, keeps nobody from helping
-
-
-def _paths(
-    ports: AdminPorts, entry: LedgerEntry, launched: Launched, offer: AdminOffer
-) -> tuple[Launched, tuple[Path, ...]]:
-    """The ways that the owner offered, WireGuard first: it has the preshared key, and needs no third program."""
-    paths: list[Path] = [*launched.by_wireguard]
-    if _coordinated(ports, offer):
-        launched, path = coordinate(ports, entry, launched)
-        paths.append(path)
-    return launched, tuple(paths)
-
-
-def _coordinated(ports: AdminPorts, offer: AdminOffer) -> bool:
-    """Whether the server is to be a Headscale: the owner offered it, and we have its programs or no other way."""
-    offered = offer.offer.transports
-    return "headscale" in offered and (ports.programs() is not None or set(offered) == {"headscale"})
 
 
 def _read_offer(ports: AdminPorts, code: Code, mailbox: Mailbox) -> AdminOffer:
@@ -143,13 +165,13 @@ def _answer(
     tunnel: TunnelId,
     mailbox: Mailbox,
     session: AdminSession,
-    launched: Launched,
+    meeting: Meeting,
     read_aloud: Callable[[str], None],
 ) -> Answered:
     # On tmpfs before it is posted: after a crash the identical bytes can be posted again, never other ones (2.3).
     ports.vault.put(tunnel, STATE, session.dump())
     save_channel(ports.vault, tunnel, session.channel())
-    save_reached(ports.vault, tunnel, launched.reached)
+    save_reached(ports.vault, tunnel, meeting.reached)
     entry = ports.ledger.read(tunnel)
     if entry is None:
         raise WrongState(
@@ -157,4 +179,4 @@ def _answer(
         )
     entry = replace(entry, stage="answered")
     ports.ledger.write(entry)
-    return finish(ports, entry, mailbox, session, launched.reached, launched.shell, read_aloud)
+    return finish(ports, entry, mailbox, session, meeting, read_aloud)

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from support_tunnel.core import addressing
 from support_tunnel.core.errors import ConsentRefused, HostError, MessageError
+from support_tunnel.core.invitation import Invitation
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Blob, Hops, LedgerEntry, Mailbox, ServerShell, ThroughServer
+from support_tunnel.core.ports import Blob, LedgerEntry, Mailbox
 from support_tunnel.core.st1.admin import AdminSession
-from support_tunnel.core.st1.paths import Transport, WireguardPath
+from support_tunnel.core.st1.paths import Transport
 from support_tunnel.flows.admin.certify import certify
-from support_tunnel.flows.admin.coordinate import way_to_device
-from support_tunnel.flows.admin.launch import LOGIN_USER, server_variables
+from support_tunnel.flows.admin.meeting import Meeting
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import Reached, load_channel
+from support_tunnel.flows.admin.record import load_channel
 from support_tunnel.flows.listening import Listening
 
 __all__ = ["Answered", "finish"]
@@ -45,6 +44,8 @@ class Answered:
     transport: Transport = "wireguard"
     way: str = ""
     """By WireGuard `udp` or `udp-443`; along Headscale `direct` or `relay`, empty where the server cannot tell."""
+    invitations: tuple[Invitation, ...] = ()
+    """Of the helpers besides the admin."""
 
 
 def finish(
@@ -52,17 +53,15 @@ def finish(
     entry: LedgerEntry,
     mailbox: Mailbox,
     session: AdminSession,
-    reached: Reached,
-    shell: ServerShell,
+    meeting: Meeting,
     read_aloud: Callable[[str], None],
 ) -> Answered:
-    """Give the server its peer, post the answer, hear the device out.
+    """Have the meeting place ready, post the answer, hear the device out.
 
     Raises ConsentRefused when the owner says no, HostError, WrongState, MessageError.
     """
     tunnel, paths = entry.tunnel, session.answer.paths
-    if any(path.transport == "wireguard" for path in paths):
-        _give_peer(ports, entry, session, reached, shell)
+    meeting.prepare(session)
     ports.progress.step("Answering")
     mailbox.post(tunnel, "answer", session.message)
     posted = ports.clock.monotonic()
@@ -73,48 +72,27 @@ def finish(
     confirm = _await(ports, entry, mailbox, "confirm", latest, in_silence=_left(entry.tunnel, latest))
     digits = session.read_confirm(confirm.data, now=ports.clock.now(), allow_skew=ports.accepted.skew)
     # Before anybody speaks: without it a device of an organisation would let nobody in, whatever its owner says.
-    certify(ports, session, reached)
+    certify(ports, session, meeting.reached)
     read_aloud(digits)
     ports.progress.step("Waiting for the owner's consent")
     latest = min(entry.expires, ports.clock.now() + READY_PATIENCE)
     ready = session.read_ready(_await(ports, entry, mailbox, "ready", latest).data)
     took = ports.clock.monotonic() - posted
     transport = paths[ready.path].transport
-    network = addressing.network_along(transport, reached.network)
-    ports.door.prepare(
-        tunnel,
-        Hops(
-            ThroughServer(entry.server_address, LOGIN_USER, reached.host_key),
-            device_address=str(addressing.device_address(network)),
-            device_port=addressing.SESSION_PORT,
-            device_user=ready.user,
-            device_host_key=session.offer.ssh_host_key,
-        ),
-    )
+    ports.door.prepare(tunnel, meeting.hops(session, ready))
     until = min(ready.until, entry.expires)
     ports.ledger.write(replace(entry, stage="connected", expires=until))
-    path = paths[ready.path]
-    way = path.way if isinstance(path, WireguardPath) else way_to_device(ports, entry, shell)
-    return Answered(session.offer.name, digits, ready.user, until, entry.server_address, took, transport, way)
-
-
-def _give_peer(
-    ports: AdminPorts, entry: LedgerEntry, session: AdminSession, reached: Reached, shell: ServerShell
-) -> None:
-    """Before the answer is out: a device whose first handshake finds no key waits five seconds for the next
-    (docs/decisions/0002). The key is worth nothing until a device confirms this very answer.
-    """
-    ports.progress.step("Handing the tunnel's key to the server")
-    ports.library.converge(
-        shell,
-        ("tunnel_server",),
-        server_variables(entry, reached)
-        | {
-            "tunnel_server_peer_public_key": session.offer.wireguard_public,
-            "tunnel_server_peer_psk": session.psk_base64,
-        },
-        host="the tunnel server",
-        timeout=60,
+    settled = meeting.settled(session, ready)
+    return Answered(
+        device=session.offer.name,
+        digits=digits,
+        user=ready.user,
+        until=until,
+        server_address=entry.server_address or entry.headscale,
+        answer_to_connected=took,
+        transport=transport,
+        way=settled.way,
+        invitations=settled.invitations,
     )
 
 

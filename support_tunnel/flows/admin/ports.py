@@ -25,7 +25,7 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.library import Library
 
-__all__ = ["AcceptedRisks", "AdminPorts", "CoordinatorFor", "MailboxFor", "Programs"]
+__all__ = ["AcceptedRisks", "AdminPorts", "CoordinatorFor", "MailboxFor", "Programs", "Standing"]
 
 MailboxFor = Callable[[Secret[bytes] | None], Mailbox]
 """A mailbox for this admin's token and, where one tunnel's content is wanted, the claim derived from its code."""
@@ -44,6 +44,18 @@ class Programs:
     """Of that program, in hex."""
     tailscale: str
     """Folder of `tailscale` and `tailscaled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A Headscale server that is there for many tunnels."""
+
+    url: str
+    """`https://NAME:port`, or an address in place of the name."""
+    authority: str
+    """PEM of the one that vouches for it."""
+    key: Callable[[], Secret[str]]
+    """Reads its API key when it is needed. Raises UsageError `secret.source`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +100,7 @@ class AdminPorts:
     """US dollars a month; None: no cap."""
     programs: Callable[[], Programs | None] = lambda: None
     """None: this admin answers no request whose only way is Headscale."""
+    standing: Callable[[], Standing | None] = lambda: None
+    """The one that the inventory names. Raises UsageError `config.standing`."""
     own_node: OwnNode | None = None
     """This machine as a node of a tunnel's network, where there is no tunnel server to go through."""

@@ -16,8 +16,11 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.launch import LOGIN_USER
+from support_tunnel.flows.admin.meeting import Meeting
+from support_tunnel.flows.admin.own_server import OwnServer
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, STATE, Reached, load_channel, load_reached, save_channel
+from support_tunnel.flows.admin.standing_server import StandingServer, require_standing
 from support_tunnel.flows.admin.stop import tear_down
 
 __all__ = ["resume"]
@@ -31,7 +34,6 @@ OVER = frozenset({"device.silent", "device.stopped"})
 class _Kept:
     entry: LedgerEntry
     claim: Secret[bytes]
-    login: Secret[str]
     session: AdminSession
     reached: Reached
 
@@ -43,18 +45,11 @@ def resume(ports: AdminPorts, tunnel: TunnelId, *, read_aloud: Callable[[str], N
         mailbox = ports.mailbox_for(kept.claim)
         try:
             _require_open(mailbox, tunnel)
-            ports.progress.step("Reaching the tunnel server again")
-            shell = ports.connector.connect(
-                kept.entry.server_address,
-                user=LOGIN_USER,
-                private_key=kept.login,
-                host_key=kept.reached.host_key,
-                timeout=LOGIN_PATIENCE,
-            )
+            meeting = _meeting(ports, kept.entry, kept.reached)
             try:
-                return finish(ports, kept.entry, mailbox, kept.session, kept.reached, shell, read_aloud)
+                return finish(ports, kept.entry, mailbox, kept.session, meeting, read_aloud)
             finally:
-                shell.close()
+                meeting.close()
         except (ConsentRefused, WrongState, MessageError):
             # The owner said no or gave up, or somebody sits in between: this answer has had its only chance.
             tear_down(ports, tunnel)
@@ -63,6 +58,23 @@ def resume(ports: AdminPorts, tunnel: TunnelId, *, read_aloud: Callable[[str], N
             if failed.code in OVER:
                 tear_down(ports, tunnel)
             raise
+
+
+def _meeting(ports: AdminPorts, entry: LedgerEntry, reached: Reached) -> Meeting:
+    if entry.headscale:
+        return StandingServer(ports, entry, require_standing(ports, entry.headscale), reached)
+    ports.progress.step("Reaching the tunnel server again")
+    login = ports.vault.get(entry.tunnel, LOGIN_KEY)
+    if login is None:
+        raise _nothing(entry.tunnel[:8])
+    shell = ports.connector.connect(
+        entry.server_address,
+        user=LOGIN_USER,
+        private_key=Secret(login.reveal().decode()),
+        host_key=reached.host_key,
+        timeout=LOGIN_PATIENCE,
+    )
+    return OwnServer(ports, entry, reached, shell)
 
 
 def _require_open(mailbox: Mailbox, tunnel: TunnelId) -> None:
@@ -80,17 +92,22 @@ def _kept(ports: AdminPorts, tunnel: TunnelId) -> _Kept:
             "tunnel.connected", f"tunnel {short} is connected already", next_step=f"Use `fab connect {short}`."
         )
     vault = ports.vault
-    state, claim, login = (vault.get(tunnel, name) for name in (STATE, CLAIM, LOGIN_KEY))
+    state, claim = (vault.get(tunnel, name) for name in (STATE, CLAIM))
     reached = load_reached(vault, tunnel)
+    login = vault.get(tunnel, LOGIN_KEY) is not None or (entry is not None and bool(entry.headscale))
     if entry is None or entry.stage != "answered" or not (state and claim and login and reached):
-        raise WrongState(
-            "resume.nothing",
-            f"tunnel {short} had not been answered, or its keys are gone, so there is nothing to go on with",
-            next_step=f"Run `fab stop {short}`, and ask the owner for a new code if the old one no longer works.",
-        )
+        raise _nothing(short)
     if ports.clock.now() >= entry.expires:
         raise WrongState("tunnel.over", f"the time of tunnel {short} is over", next_step=f"Run `fab stop {short}`.")
     session = AdminSession.load(state)
     if load_channel(vault, tunnel) is None:
         save_channel(vault, tunnel, session.channel())
-    return _Kept(entry, claim, Secret(login.reveal().decode()), session, reached)
+    return _Kept(entry, claim, session, reached)
+
+
+def _nothing(short: str) -> WrongState:
+    return WrongState(
+        "resume.nothing",
+        f"tunnel {short} had not been answered, or its keys are gone, so there is nothing to go on with",
+        next_step=f"Run `fab stop {short}`, and ask the owner for a new code if the old one no longer works.",
+    )

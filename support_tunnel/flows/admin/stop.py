@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from support_tunnel.core.errors import CloudError, HostError, MessageError, SupportTunnelError, WrongState
-from support_tunnel.core.names import TunnelId
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import LedgerEntry, Mailbox
+from support_tunnel.core.report import Report, Step
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
 from support_tunnel.flows.admin.coordinate import dissolve
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, load_channel, load_reached, save_channel
 from support_tunnel.flows.admin.spending import return_rented
+from support_tunnel.flows.admin.standing_server import named_by
+from support_tunnel.flows.standing import end
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["stop", "tear_down"]
+__all__ = ["Ended", "end_tunnel", "keep", "stop", "tear_down"]
 
 NO_LOG = "0" * 64
 """Head of an audit log that this side does not keep yet."""
@@ -24,34 +27,77 @@ FAREWELL = 5.0
 """Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`trouble` is the first step's that failed; the ledger entry is there still then."""
+
+    report: Report
+    trouble: Exception | None
+
+
 def stop(ports: AdminPorts, tunnel: TunnelId) -> None:
     """Tell the device, destroy the server and prove it gone, erase the keys, forget the tunnel.
 
-    Raises CloudError when the server could not be proved gone: the ledger entry then stays, and `fab sweep` tries again.
+    Raises CloudError, CoordinatorError when that could not be proved: the ledger entry then stays, and `fab sweep` tries again.
     """
+    if (trouble := end_tunnel(ports, tunnel).trouble) is not None:
+        raise trouble
+
+
+def end_tunnel(ports: AdminPorts, tunnel: TunnelId) -> Ended:
+    """As `stop`, and say of each step what became of it. Raises only what comes before the first: an unreadable ledger."""
     entry, ending = ports.ledger.read(tunnel), Teardown()
     with ending.step():
         if entry is not None and entry.stage != "stopping":
             ports.ledger.write(replace(entry, stage="stopping"))
-    with ending.step():
+    if entry is not None and entry.headscale:
+        # First of all: this is what cuts whoever is connected, and it waits for nobody.
+        _leave_standing(ports, entry, ending)
+    with ending.step("device told") as words:
         if (claim := ports.vault.get(tunnel, CLAIM)) is not None:
             # A device that was not heard to be open has nothing to say; it sees the stop, or the closed mailbox.
             wait = FAREWELL if entry is not None and entry.stage == "connected" else 0.0
-            _tell(ports, tunnel, ports.mailbox_for(claim), wait)
-    with ending.step():
-        if entry is not None:
-            _close_network(ports, entry)
-    with ending.step():
+            words += _tell(ports, tunnel, ports.mailbox_for(claim), wait)
+        else:
+            words.append("not from here: nothing to tell it with; it ends by itself")
+    if entry is not None and not entry.headscale:
+        with ending.step() as words:
+            words += _close_network(ports, entry)
+            ending.steps += [Step("network closed", True, said) for said in words]
+    with ending.step("own node ended"):
         if ports.own_node is not None:
             ports.own_node.leave(tunnel)
-    with ending.step():
-        if entry is not None:
-            _destroy(ports, tunnel, entry.cloud)
-        return_rented(ports, tunnel)
-    with ending.step():
+    if entry is None or not entry.headscale:
+        with ending.step("tunnel server removed, and the cloud's list read again"):
+            if entry is not None:
+                _destroy(ports, tunnel, entry.cloud)
+            return_rented(ports, tunnel)
+    with ending.step("keys on this machine erased"):
         ports.vault.erase(tunnel)
-    ending.raise_first()
-    ports.ledger.remove(tunnel)
+    report = Report(tunnel, entry.ticket if entry else "", ports.clock.now(), tuple(ending.steps))
+    if entry is not None:
+        keep(ports, report)
+    if not ending.failures:
+        with ending.step():
+            ports.ledger.remove(tunnel)
+    return Ended(report, ending.failures[0] if ending.failures else None)
+
+
+def keep(ports: AdminPorts, report: Report) -> None:
+    try:
+        ports.ledger.keep_report(report)
+    except (SupportTunnelError, OSError) as trouble:
+        ports.progress.note(f"The report could not be kept: {trouble}.")
+
+
+def _leave_standing(ports: AdminPorts, entry: LedgerEntry, ending: Teardown) -> None:
+    ports.progress.step("Ending the tunnel on the Headscale server")
+    failed = len(ending.failures)
+    with ending.step():
+        coordinator = named_by(ports, entry.headscale)
+        end(coordinator, ports.clock, Names(entry.tunnel).short, ending)
+    if len(ending.failures) > failed and not ending.steps:
+        ending.steps.append(Step("ended on the Headscale server", False, str(ending.failures[failed])))
 
 
 def tear_down(ports: AdminPorts, tunnel: TunnelId) -> None:
@@ -63,7 +109,8 @@ def tear_down(ports: AdminPorts, tunnel: TunnelId) -> None:
         ports.progress.note(f"Not everything could be removed: {left}. `fab sweep` tries again.")
 
 
-def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, farewell: float) -> None:
+def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, farewell: float) -> list[str]:
+    """In words, what is not as usual."""
     channel = load_channel(ports.vault, tunnel)
     try:
         if channel is not None:
@@ -81,8 +128,11 @@ def _tell(ports: AdminPorts, tunnel: TunnelId, mailbox: Mailbox, farewell: float
     except (HostError, WrongState) as away:
         # A closed or unreachable mailbox must not keep the server alive; the device ends on its own clock.
         ports.progress.note(f"The device could not be told: {away.message}.")
+        return [f"it could not be: {away.message}; it ends by itself"]
     except SupportTunnelError as refused:
         ports.progress.note(f"The API refused: {refused.message}.")
+        return [f"it could not be: {refused.message}; it ends by itself"]
+    return []
 
 
 def _is_stopped(channel: Channel, data: bytes) -> bool:
@@ -92,15 +142,17 @@ def _is_stopped(channel: Channel, data: bytes) -> bool:
         return False
 
 
-def _close_network(ports: AdminPorts, entry: LedgerEntry) -> None:
+def _close_network(ports: AdminPorts, entry: LedgerEntry) -> list[str]:
     """Where the server is a Headscale: nothing of it is needed for the end, so trouble here is told and no more."""
     reached, login = load_reached(ports.vault, entry.tunnel), ports.vault.get(entry.tunnel, LOGIN_KEY)
     if reached is None or login is None or not reached.authority:
-        return
+        return []
     try:
         dissolve(ports, entry, reached, Secret(login.reveal().decode()))
     except SupportTunnelError as trouble:
         ports.progress.note(f"The tunnel's network ends with its server: {trouble.message}.")
+        return [f"with its server: {trouble.message}"]
+    return ["keys expired, nodes deleted, its list read again: empty"]
 
 
 def _destroy(ports: AdminPorts, tunnel: TunnelId, cloud_name: str) -> None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from support_tunnel.core.errors import SupportTunnelError, WrongState
 from support_tunnel.core.names import TunnelId
+from support_tunnel.core.report import Report
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.stop import stop
+from support_tunnel.flows.admin.standing_server import coordinator_of
+from support_tunnel.flows.admin.stop import keep, stop
 from support_tunnel.flows.admin.sweep_clouds import due, end_due
 from support_tunnel.flows.at_once import AtOnce, one_after_another
+from support_tunnel.flows.standing import reap
 
 __all__ = ["Swept", "sweep"]
 
@@ -21,15 +24,18 @@ class Swept:
     ended: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    """Of tunnels on the standing server."""
 
 
 def sweep(ports: AdminPorts, *, dry_run: bool = False, at_once: AtOnce = one_after_another) -> Swept:
     """Ours are: ledger entries nobody works on that never connected or are over, this machine's nodes of tunnels that nobody
-    has any more, and servers with our tag past expiry."""
+    has any more, tunnels past their end on the standing Headscale server, and servers with our tag past expiry."""
     swept = Swept()
     nodes = () if ports.own_node is None else ports.own_node.tunnels()
     for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels(), *nodes]):
         _end(ports, tunnel, swept, dry_run=dry_run)
+    _reap(ports, swept, dry_run=dry_run)
     over = due(ports.clouds, ports.clock.now(), at_once)
     for one in over if dry_run else end_due(ports.clouds, over, at_once):
         if one.trouble is not None:
@@ -37,6 +43,23 @@ def sweep(ports: AdminPorts, *, dry_run: bool = False, at_once: AtOnce = one_aft
         else:
             swept.ended.append(one.label)
     return swept
+
+
+def _reap(ports: AdminPorts, swept: Swept, *, dry_run: bool) -> None:
+    """The standing server's, by its own clock, whoever began them."""
+    try:
+        if (standing := ports.standing()) is None:
+            return
+        reaped = reap(coordinator_of(ports, standing), ports.clock, dry_run=dry_run)
+    except SupportTunnelError as error:
+        swept.failed.append(("Headscale server", error.message))
+        return
+    for device, ticket, steps in reaped.reports:
+        report = Report(device, ticket, ports.clock.now(), steps)
+        swept.reports.append(report)
+        keep(ports, report)
+    swept.ended += reaped.ended
+    swept.failed += reaped.failed
 
 
 def _end(ports: AdminPorts, tunnel: TunnelId, swept: Swept, *, dry_run: bool) -> None:
