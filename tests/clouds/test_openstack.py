@@ -1,0 +1,27 @@
+"""An application credential with our access rules may do what the driver does, and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from support_tunnel.testing.clock import ManualClock
+from tests.clouds.gate import gate
+from tests.clouds.openstack import Openstack
+from tests.clouds.test_every_cloud import reach, spec
+
+RULES = Path(__file__).resolve().parents[2] / "opentofu/permissions/openstack.json"
+
+
+def test_the_access_rules_are_the_calls_of_a_servers_life() -> None:
+    rules = {(rule["method"], rule["path"]) for rule in json.loads(RULES.read_text())}
+    with gate(Openstack()) as played:
+        cloud = reach(played, ManualClock())
+        made = cloud.create(spec())
+        cloud.servers()
+        cloud.destroy(made.id)
+        cloud.servers()
+        sent = {(request.method, request.path) for request in played.log if not request.path.startswith("/v3/")}
+    used = {(method, path if (method, path) in rules else re.sub(r"[^/]+$", "*", path)) for method, path in sent}
+    assert used == rules
