@@ -22,6 +22,8 @@ hypothesis.settings.load_profile("any machine")
 
 SLOWEST = ("test_killed.py", "test_debian_package.py", "test_converge.py", "test_device_verbs.py")
 """Begun first, so that no worker is alone with one of them at the end."""
+LONG = ("test_faults.py", "test_oracle.py", "test_upgrade.py", "test_setup.py", "test_venvs.py")
+"""Begun next, before the short ones, which even out the end: the first computes for two minutes and a half."""
 PLAYED = ("test_session.py", "test_wire.py", "test_secrets.py")
 """They look at the same two sessions, which are played once (tests/onebox/conftest.py), so they go to one worker."""
 
@@ -39,7 +41,9 @@ def turn(item: pytest.Item) -> int:
     """Hosts first: who waits for them leaves the other core to what computes."""
     if item.path.name in SLOWEST:
         return SLOWEST.index(item.path.name)
-    return len(SLOWEST) + (item.get_closest_marker("onebox") is None)
+    if item.get_closest_marker("onebox"):
+        return len(SLOWEST)
+    return len(SLOWEST) + (1 if item.path.name in LONG else 2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
