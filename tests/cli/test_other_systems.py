@@ -220,7 +220,7 @@ ALLOWED = {
     ("adapters/node_processes.py", "signal.pidfd_send_signal"): "own_node.py asks for the system first",
     ("cli/paths.py", "/run/support_tunnel/vault"): "the device's",
     ("core/invitation.py", "/run/"): "in lines that a helper pastes on Linux",
-    ("core/invitation.py", "/run/systemd/system/tailscaled.service.d/"): "in lines that a helper pastes on Linux",
+    ("core/invitation.py", "/run/systemd/system/tailscaled.service.d"): "in lines that a helper pastes on Linux",
 }
 
 
