@@ -63,7 +63,6 @@ def test_all_is_well(fab: Run, well: Path, tmp_path: Path) -> None:
         ({"signer": "/nonexistent/signer"}, "signer"),
         ({"runtime": "/etc/support_tunnel"}, "vault"),
         ({"cloud": "far"}, "config"),
-        ({"headscale_server": "https://help.example", "own_tailscale": "/nonexistent"}, "own node"),
         ({"proxy": "http://127.0.0.1:1"}, "proxy"),
         ({"proxy": "proxy.example"}, "proxy"),
     ],
@@ -72,6 +71,11 @@ def test_a_wrong_setting_is_named(
     fab: Run, well: Path, tmp_path: Path, changes: dict[str, object], failing: str
 ) -> None:
     assert troubles(fab, well, tmp_path, **changes) == {failing: "fail"}
+
+
+def test_a_standing_server_that_is_named_in_part_and_no_node_of_ours(fab: Run, well: Path, tmp_path: Path) -> None:
+    found = troubles(fab, well, tmp_path, headscale_server="https://help.example", own_tailscale="/nonexistent")
+    assert found == {"own node": "fail", "standing": "fail"}
 
 
 def test_a_token_that_others_may_read(fab: Run, well: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields
 import pytest
 from invoke.exceptions import Exit
 
-from support_tunnel.cli import admin_tasks, paths, reach_tasks, view_tasks
+from support_tunnel.cli import admin_tasks, paths, reach_tasks, tunnel_tasks, view_tasks
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.scope import Scope
@@ -27,9 +27,9 @@ ADMIN_PAGE = (paths.REPOSITORY / "docs" / "admin.md").read_text()
 
 def promised() -> dict[str, set[str]]:
     """By verb: the keys of the table."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", ADMIN_PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z.-]+)` \| (.*?) \|", ADMIN_PAGE, re.MULTILINE)
     keys = {verb: set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", cell))) for verb, cell in rows}
-    return {**keys, "resume": keys["create-tunnel-server"]}
+    return {**keys, "resume": keys["create-tunnel-server"], "tunnel.create": keys["create-tunnel-server"]}
 
 
 def keys_of(said: str) -> set[str]:
@@ -60,12 +60,17 @@ VERBS: dict[str, Callable[[str], None]] = {
     "put": lambda t: reach_tasks.put.body(None, t, "a", json=True),
     "fetch": lambda t: reach_tasks.fetch.body(None, t, "a", json=True),
     "forward": lambda t: reach_tasks.forward.body(None, t, "80", json=True),
+    "tunnel.list": lambda t: tunnel_tasks.list_.body(None, json=True),
+    "tunnel.status": lambda t: tunnel_tasks.status.body(None, t, json=True),
+    "tunnel.close": lambda t: tunnel_tasks.close.body(None, t, json=True),
     "sweep": lambda t: admin_tasks.sweep.body(None, json=True),
     "stop": lambda t: admin_tasks.stop.body(None, t, json=True),
 }
 ELSEWHERE = {
     "create-tunnel-server": "tests/onebox: the digits and `connected`",
     "doctor": "tests/cli/test_admin_doctor.py",
+    "headscale-status": "tests/headscale/test_standing_verbs.py",
+    "tunnel.create": "as create-tunnel-server, one function does both",
     "resume": "as create-tunnel-server, one function writes both",
     "rehearse": "tests/onebox/test_rehearsal.py",
     "settings": "below: its keys are the settings",
@@ -113,5 +118,5 @@ def test_wait_is_how_long_the_owner_has(
     monkeypatch.setattr("support_tunnel.flows.admin.create_server.create_server", create)
     monkeypatch.setenv("CODE", Code.generate().text().reveal())
     with pytest.raises(Exit):
-        admin_tasks.create_tunnel_server.body(None, preshared_key="env:CODE", **given)
+        admin_tasks.create_tunnel_server.body(None, helper=[], port=[], preshared_key="env:CODE", **given)
     assert asked["patience"] == seconds
