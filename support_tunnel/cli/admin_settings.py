@@ -156,7 +156,8 @@ def _merged(settings: AdminSettings, values: Mapping[str, object], where: str) -
         elif known[key] == "int":
             value = _number(value, f"{where}/{key}")
         elif key == "spend_cap":
-            value = parse_dollars(str(value), f"{where}/{key}")
+            # Nothing behind the colon is no cap, as in the default.
+            value = None if value is None else parse_dollars(str(value), f"{where}/{key}")
         elif key == "clouds":
             value = _clouds(value, f"{where}/{key}")
         elif not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support_tunnel.cli.admin_settings import AdminSettings, load_admin_settings
 from support_tunnel.cli.secret_source import is_source, read_secret
@@ -30,6 +32,13 @@ def test_numbers_come_as_such_or_as_text(tmp_path: Path) -> None:
     text = "support_tunnel:\n  tunnel_minutes: 10\n"
     assert load(tmp_path, text).tunnel_minutes == 10
     assert load(tmp_path, text, {"SUPPORT_TUNNEL_TUNNEL_MINUTES": "20"}).limits.usual == 1200
+
+
+def test_the_defaults_may_be_written_down(tmp_path: Path) -> None:
+    """As tests of whole sessions do: every setting in the file, each as it is anyway."""
+    file = tmp_path / "inventory.yml"
+    file.write_text(yaml.safe_dump({"support_tunnel": dataclasses.asdict(AdminSettings())}))
+    assert load_admin_settings({"SUPPORT_TUNNEL_INVENTORY": str(file)}) == AdminSettings()
 
 
 def test_other_peoples_keys_of_the_inventory_are_theirs(tmp_path: Path) -> None:
