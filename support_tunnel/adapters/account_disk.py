@@ -27,10 +27,10 @@ class DiskAccount:
 
     def write(self, rental: Rental) -> None:
         self._folder.make()
-        self._folder.write(rental.tunnel + _SUFFIX, json.dumps(_to_dict(rental)).encode() + b"\n")
+        self._folder.write(_name(rental), json.dumps(_to_dict(rental)).encode() + b"\n")
         for old in self.rentals():
             if (old.ended or old.until) < rental.began - _KEPT:
-                self._folder.remove(old.tunnel + _SUFFIX)
+                self._folder.remove(_name(old))
 
     def rentals(self) -> Sequence[Rental]:
         """The oldest first. A file that cannot be read is left out: it is an estimate, and servers are found by their tags."""
@@ -39,6 +39,11 @@ class DiskAccount:
             with suppress(ValueError, TypeError, KeyError, AttributeError):
                 found.append(_rental(json.loads(self._folder.read(name) or b"null")))
         return sorted(found, key=lambda rental: (rental.began, rental.tunnel))
+
+
+def _name(rental: Rental) -> str:
+    """One tunnel may have had a server before, that was given up."""
+    return f"{rental.tunnel}-{int(rental.began.timestamp())}{_SUFFIX}"
 
 
 def _to_dict(rental: Rental) -> dict[str, object]:

@@ -99,7 +99,8 @@ class LibcloudCloud:
         return [*servers, *self._walls_without_server(servers)]
 
     def _ours(self) -> list[Server]:
-        return [server for server in map(self._server, self._listed()) if _OURS in server.tags]
+        nodes = self._listed()
+        return self._asked(lambda: [self._server(node) for node in nodes if _OURS in self.row.tags(node)])
 
     def destroy(self, server_id: str) -> None:
         """End it; returns once the cloud no longer lists it. Raises CloudError `cloud.foreign` for what is not ours."""

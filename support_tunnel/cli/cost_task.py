@@ -79,7 +79,10 @@ def cost(c: Context, json: bool = False) -> None:
 
 def _until(tags: Mapping[str, str]) -> datetime | None:
     expires = tags.get("st-expires", "")
-    return datetime.fromtimestamp(int(expires), UTC) if expires.isascii() and expires.isdigit() else None
+    try:
+        return datetime.fromtimestamp(int(expires), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None  # somebody wrote it who is not us
 
 
 def _clock(tags: Mapping[str, str]) -> str:

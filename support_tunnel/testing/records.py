@@ -48,10 +48,10 @@ class MemoryAccount:
     """`ports.Account` that outlives the flow under test."""
 
     def __init__(self) -> None:
-        self._rentals: dict[TunnelId, Rental] = {}
+        self._rentals: dict[tuple[TunnelId, datetime], Rental] = {}
 
     def write(self, rental: Rental) -> None:
-        self._rentals[rental.tunnel] = rental
+        self._rentals[rental.tunnel, rental.began] = rental
 
     def rentals(self) -> Sequence[Rental]:
         return sorted(self._rentals.values(), key=lambda rental: (rental.began, rental.tunnel))

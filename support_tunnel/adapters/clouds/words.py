@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from support_tunnel.adapters.clouds.row import Setting, Told
@@ -57,11 +58,18 @@ def location(driver: Any, name: str) -> Any:
 
 def address(node: Any) -> str:
     """A public IPv4 address, else a global IPv6 one, else whatever there is: some clouds list a flat network's as private."""
-    known = [ipaddress.ip_address(text) for text in (*node.public_ips, *node.private_ips) if text]
+    known = list(_addresses((*node.public_ips, *node.private_ips)))
     public = [one for one in known if one.is_global]
     for found in (*[one for one in public if one.version == 4], *public, *known):
         return str(found)
     return ""
+
+
+def _addresses(texts: Iterable[str | None]) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """A text that is none belongs to a server that has none yet."""
+    for text in texts:
+        with suppress(ValueError):
+            yield ipaddress.ip_address(text or "")
 
 
 def networks(told: Told) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -41,7 +41,7 @@ class Account(Protocol):
     """What this admin's servers cost; outlives them. An estimate, so nothing that has to be ended hangs on it."""
 
     def write(self, rental: Rental) -> None:
-        """Keep it, in place of what was known of the same tunnel."""
+        """Keep it, in place of the one of the same tunnel that began then."""
         ...
 
     def rentals(self) -> Sequence[Rental]:

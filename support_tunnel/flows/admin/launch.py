@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from support_tunnel.core import addressing, ssh_key
-from support_tunnel.core.errors import CloudError
 from support_tunnel.core.names import Names
 from support_tunnel.core.ports import LedgerEntry, OpenPort, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
@@ -142,10 +141,11 @@ def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
 
 
 def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
-    def look() -> Server | None:
-        for server in ports.clouds[entry.cloud].servers():
-            if server.id == entry.server_id:
-                return server if server.address else None
-        raise CloudError("cloud.vanished", "the cloud no longer lists the server it made", next_step="Run `fab sweep`.")
+    """A server that the list does not show is one that it does not show yet."""
+    listed = ports.clouds[entry.cloud].servers
 
-    return wait_for(look, what="an address for the tunnel server", seconds=SSH_PATIENCE, clock=ports.clock)
+    def look() -> Server | None:
+        return next((one for one in listed() if one.id == entry.server_id and one.address), None)
+
+    what = "an address for the tunnel server"
+    return wait_for(look, what=what, seconds=SSH_PATIENCE, clock=ports.clock, longest_pause=3)

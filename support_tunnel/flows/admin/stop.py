@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from support_tunnel.core.errors import CloudError, HostError, MessageError, SupportTunnelError, WrongState
@@ -10,6 +11,7 @@ from support_tunnel.core.ports import LedgerEntry, Mailbox
 from support_tunnel.core.report import Report, Step
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.control import Channel
+from support_tunnel.core.waiting import wait_for
 from support_tunnel.flows.admin.coordinate import dissolve
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, load_channel, load_reached, save_channel
@@ -23,6 +25,8 @@ __all__ = ["Ended", "end_tunnel", "keep", "stop", "tear_down"]
 NO_LOG = "0" * 64
 """Head of an audit log that this side does not keep yet."""
 
+LAG = 60.0
+"""Seconds by which a cloud's list may be behind what the cloud made."""
 FAREWELL = 5.0
 """Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
 
@@ -70,7 +74,7 @@ def end_tunnel(ports: AdminPorts, tunnel: TunnelId) -> Ended:
     if entry is None or not entry.headscale:
         with ending.step("tunnel server removed, and the cloud's list read again"):
             if entry is not None:
-                _destroy(ports, tunnel, entry.cloud)
+                _destroy(ports, entry)
             return_rented(ports, tunnel)
     with ending.step("keys on this machine erased"):
         ports.vault.erase(tunnel)
@@ -155,16 +159,24 @@ def _close_network(ports: AdminPorts, entry: LedgerEntry) -> list[str]:
     return ["keys expired, nodes deleted, its list read again: empty"]
 
 
-def _destroy(ports: AdminPorts, tunnel: TunnelId, cloud_name: str) -> None:
+def _destroy(ports: AdminPorts, entry: LedgerEntry) -> None:
     """By tag, not by the id in the ledger: a create whose answer was lost has no id there (2.16)."""
-    cloud = ports.clouds.get(cloud_name)
+    tunnel, cloud = entry.tunnel, ports.clouds.get(entry.cloud)
     if cloud is None:
         raise CloudError(
             "cloud.unknown",
-            f"the server of tunnel {tunnel[:8]} is on cloud {cloud_name!r}, which the inventory no longer names",
+            f"the server of tunnel {tunnel[:8]} is on cloud {entry.cloud!r}, which the inventory no longer names",
             next_step="Put the cloud back into the inventory and run `fab sweep`.",
         )
     ports.progress.step("Removing the tunnel server")
-    for server in cloud.servers():
-        if server.tags.get("st-tunnel") == tunnel:
-            cloud.destroy(server.id)
+
+    def listed() -> list[str]:
+        return [server.id for server in cloud.servers() if server.tags.get("st-tunnel") == tunnel]
+
+    found = listed()
+    if not found and entry.stage == "launched" and not entry.server_address:
+        # Made, and never listed so far: some clouds' lists are a few seconds behind, and nobody would look for it again.
+        with suppress(HostError):
+            found = wait_for(lambda: listed() or None, what="it", seconds=LAG, clock=ports.clock, longest_pause=3)
+    for server in found:
+        cloud.destroy(server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from support_tunnel.core.errors import SupportTunnelError, WrongState
@@ -32,8 +33,7 @@ def sweep(ports: AdminPorts, *, dry_run: bool = False, at_once: AtOnce = one_aft
     """Ours are: ledger entries nobody works on that never connected or are over, this machine's nodes of tunnels that nobody
     has any more, tunnels past their end on the standing Headscale server, and servers with our tag past expiry."""
     swept = Swept()
-    nodes = () if ports.own_node is None else ports.own_node.tunnels()
-    for tunnel in dict.fromkeys([*(entry.tunnel for entry in ports.ledger.entries()), *ports.vault.tunnels(), *nodes]):
+    for tunnel in dict.fromkeys(_known(ports, swept)):
         _end(ports, tunnel, swept, dry_run=dry_run)
     _reap(ports, swept, dry_run=dry_run)
     over = due(ports.clouds, ports.clock.now(), at_once)
@@ -43,6 +43,21 @@ def sweep(ports: AdminPorts, *, dry_run: bool = False, at_once: AtOnce = one_aft
         else:
             swept.ended.append(one.label)
     return swept
+
+
+def _known(ports: AdminPorts, swept: Swept) -> Iterator[TunnelId]:
+    """A damaged file in one place keeps nothing elsewhere from being ended."""
+    places: dict[str, Callable[[], Iterable[TunnelId]]] = {
+        "ledger": lambda: [entry.tunnel for entry in ports.ledger.entries()],
+        "vault": ports.vault.tunnels,
+    }
+    if ports.own_node is not None:
+        places["own node"] = ports.own_node.tunnels
+    for place, tunnels in places.items():
+        try:
+            yield from tunnels()
+        except (SupportTunnelError, OSError) as error:
+            swept.failed.append((place, str(error)))
 
 
 def _reap(ports: AdminPorts, swept: Swept, *, dry_run: bool) -> None:
