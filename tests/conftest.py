@@ -8,6 +8,7 @@ from __future__ import annotations
 import compileall
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
     if hasattr(config, "workerinput"):
         items.sort(key=turn)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _open_memory() -> Iterator[None]:
+    """A verb closes the memory of its process for good (adapters/own_memory.py). Tests that call one in theirs would take from all
+    that follow, and from the programs that those start, what they look at; programs of their own close theirs as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for caller in ("support_tunnel.cli.boundary", "support_tunnel.device.entry"):
+            patch.setattr(f"{caller}.close_own_memory", lambda: None)
+        yield
 
 
 def pytest_collection_finish() -> None:
