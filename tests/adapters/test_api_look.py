@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -64,9 +65,9 @@ def test_an_api_that_is_away(api: RunningApi) -> None:
 
 
 def test_settings_that_are_wrong_hide_nothing_else() -> None:
-    def broken() -> ApiLook:
+    def broken() -> NoReturn:
         raise UsageError("config.syntax", "config.ini: no", next_step="Mend it.")
 
     shell = ScriptedShell([Answer("", HostError("host.lost", "no shell"))])
-    checks = {one.name: one.state for one in examine(shell, broken, log="/var/log")}
+    checks = {one.name: one.state for one in examine(shell, broken, log="/var/log", tailscale=broken)}
     assert checks == {"host": "fail", "mlkem": "ok", "config": "fail"}
