@@ -90,6 +90,7 @@ resource "digitalocean_record" "address" {
   ttl    = 300
 }
 
+# It holds for names with a star too. A record of its own for those, as at Google, is not to be had: DigitalOcean takes no ";" as a value.
 resource "digitalocean_record" "authority" {
   count = var.dns_domain == "" ? 0 : 1
 

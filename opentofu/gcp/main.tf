@@ -4,7 +4,7 @@ locals {
 }
 
 resource "google_project_service" "needed" {
-  for_each = toset(["compute", "dns", "iam", "servicenetworking", "sqladmin"])
+  for_each = toset(["cloudresourcemanager", "compute", "dns", "iam", "iamcredentials", "servicenetworking", "sqladmin"])
 
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false # others in the project may use it
@@ -31,19 +31,22 @@ module "database" {
   backups             = var.database_backups
   deletion_protection = var.deletion_protection
 
-  depends_on = [module.network] # its peering with Google's own network, too
+  depends_on = [google_project_service.needed, module.network] # its peering with Google's own network, too
 }
 
 module "api_host" {
   source = "./modules/api_host"
 
   name           = "${local.name}-api"
+  environment    = var.environment
   region         = var.region
   zone           = local.zone
   subnetwork     = module.network.api_subnetwork
   network_tag    = module.network.api_tag
   login          = var.login
   ssh_public_key = trimspace(var.ssh_public_key)
+
+  depends_on = [google_project_service.needed]
 }
 
 module "names" {
@@ -53,6 +56,8 @@ module "names" {
   zone    = var.dns_zone
   domain  = var.domain
   address = module.api_host.address
+
+  depends_on = [google_project_service.needed]
 }
 
 module "launcher" {

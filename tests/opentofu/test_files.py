@@ -37,6 +37,18 @@ def test_the_version_that_is_pinned_is_the_one_whose_schema_is_known() -> None:
         assert pinned == [schema_of(provider)["source"]["provider_version"]]
 
 
+def test_every_part_waits_until_googles_services_are_turned_on() -> None:
+    """In a new project nothing else works: not an address, not an account."""
+    text = (OPENTOFU / "gcp" / "main.tf").read_text()
+    parts = re.findall(r'^module "(\w+)" {\n(.*?)^}', text, re.MULTILINE | re.DOTALL)
+    assert len(parts) == len(list((OPENTOFU / "gcp" / "modules").iterdir()))
+    assert [name for name, body in parts if "  depends_on = [google_project_service.needed" not in body] == []
+    outside = re.findall(r'^(?:resource|data) "(\w+)"', text, re.MULTILINE)
+    assert outside == ["google_project_service"]
+    (services,) = re.findall(r"for_each = toset\(\[(.*)\]\)", text)
+    assert {"cloudresourcemanager", "iamcredentials"} <= set(re.findall(r'"(\w+)"', services))
+
+
 def test_every_variable_and_output_is_described() -> None:
     blocks = [
         (file, name, body)

@@ -66,11 +66,13 @@ def test_a_slip_of_the_pen_is_refused_by_name(tofu: Tofu, configuration: Path, r
     """Those that do not hide each other at once, because each look costs a second: every one of them has to be told."""
     for mutations in rounds:
         before = {configuration / file: (configuration / file).read_text() for file, *_ in mutations}
-        for file, old, new, _ in mutations:
-            mutated(configuration, file, old, new)
-        complaints = tofu.complaints(configuration)
-        for path, text in before.items():
-            path.write_text(text)
+        try:
+            for file, old, new, _ in mutations:
+                mutated(configuration, file, old, new)
+            complaints = tofu.complaints(configuration)
+        finally:
+            for path, text in before.items():
+                path.write_text(text)
         for file, _, _, said in mutations:
             here = [complaint for complaint in complaints if complaint.startswith(Path(file).name)]
             assert [complaint for complaint in here if said in complaint], (said, complaints)
@@ -81,8 +83,10 @@ def test_a_broken_promise_is_found_by_the_mocks(tofu: Tofu, configuration: Path)
     path, text = mutated(
         configuration, "main.tf", "source_addresses = var.admin_networks", 'source_addresses = ["0.0.0.0/0"]'
     )
-    done = tofu.run(configuration, "test", "-no-color")
-    path.write_text(text)
+    try:
+        done = tofu.run(configuration, "test", "-no-color")
+    finally:
+        path.write_text(text)
     assert done.returncode == 1
     assert "ssh is open for others than the admins." in done.stdout + done.stderr
 

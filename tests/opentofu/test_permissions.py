@@ -99,6 +99,14 @@ def test_ec2_touches_only_what_carries_our_tag() -> None:
     }
 
 
+def test_ec2_gives_our_tag_to_nothing_that_was_there_before() -> None:
+    """Who could tag anybody's instance could end it, by the tag."""
+    tagging = [one for one in statements() if "ec2:CreateTags" in actions(one)]
+    assert [one["Condition"].get("StringEquals") for one in tagging] == [
+        {"ec2:CreateAction": ["CreateSecurityGroup", "RunInstances"]}
+    ]
+
+
 def test_the_page_names_every_file() -> None:
     page = (FOLDER / "README.md").read_text()
     files = [path.name for path in FOLDER.iterdir() if path.name != "README.md"]

@@ -70,6 +70,7 @@ run "the_host_may_do_nothing_in_the_cloud" {
 
   variables {
     name           = "support-tunnel-trial-api"
+    environment    = "trial"
     region         = "europe-west3"
     zone           = "europe-west3-b"
     subnetwork     = "projects/p/regions/r/subnetworks/s"
@@ -85,6 +86,58 @@ run "the_host_may_do_nothing_in_the_cloud" {
   assert {
     condition     = google_compute_instance.this.metadata["block-project-ssh-keys"] == "true"
     error_message = "Keys of the whole project open the host."
+  }
+}
+
+run "a_name_of_14_letters_makes_an_account" {
+  command = plan
+
+  module {
+    source = "./modules/api_host"
+  }
+
+  variables {
+    name           = "support-tunnel-fourteen-chars-api"
+    environment    = "fourteen-chars"
+    region         = "europe-west3"
+    zone           = "europe-west3-b"
+    subnetwork     = "projects/p/regions/r/subnetworks/s"
+    network_tag    = "support-tunnel-fourteen-chars-api"
+    login          = "operator"
+    ssh_public_key = "ssh-ed25519 AAAA ann@laptop"
+  }
+
+  assert {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", google_service_account.this.account_id))
+    error_message = "Google takes no account of this name."
+  }
+}
+
+run "two_names_of_16_letters_make_two_accounts" {
+  command = plan
+
+  module {
+    source = "./modules/api_host"
+  }
+
+  variables {
+    name           = "support-tunnel-sixteen-letter-1-api"
+    environment    = "sixteen-letter-1"
+    region         = "europe-west3"
+    zone           = "europe-west3-b"
+    subnetwork     = "projects/p/regions/r/subnetworks/s"
+    network_tag    = "support-tunnel-sixteen-letter-1-api"
+    login          = "operator"
+    ssh_public_key = "ssh-ed25519 AAAA ann@laptop"
+  }
+
+  assert {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", google_service_account.this.account_id))
+    error_message = "Google takes no account of this name."
+  }
+  assert {
+    condition     = endswith(google_service_account.this.account_id, "sixteen-letter-1")
+    error_message = "The account's name is not the whole environment's, so two environments may have the same."
   }
 }
 

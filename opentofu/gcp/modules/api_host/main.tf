@@ -11,7 +11,7 @@ resource "google_compute_address" "this" {
 }
 
 resource "google_service_account" "this" {
-  account_id   = substr(var.name, 0, 30)
+  account_id   = "st-api-${var.environment}"
   display_name = "The API's host: may do nothing"
 }
 

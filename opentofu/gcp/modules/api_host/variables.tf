@@ -3,6 +3,11 @@ variable "name" {
   type        = string
 }
 
+variable "environment" {
+  description = "Name of the installation, in the name of the account."
+  type        = string
+}
+
 variable "region" {
   description = "Region of its address."
   type        = string
