@@ -13,6 +13,8 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from support_tunnel.adapters.cloud_failure import as_cloud_error, classify
@@ -145,6 +147,16 @@ class LibcloudCloud:
         for opened in self._firewalls():
             if opened.tags[_OURS] == tunnel:
                 self._close(opened.id)
+
+    def now(self) -> datetime | None:
+        """From the Date of the last answer over HTTP."""
+        line = getattr(getattr(self._driver(), "connection", None), "connection", None)
+        headers = getattr(getattr(line, "response", None), "headers", None) or {}
+        try:
+            found = parsedate_to_datetime(headers.get("date", ""))
+        except (TypeError, ValueError):
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def hourly(self) -> float | None:
         """As the inventory says, else as the row knows; some clouds are asked."""

@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from support_tunnel.core.errors import CloudError
@@ -42,6 +43,9 @@ class FakeCloud:
                 if "st-tunnel" not in server.tags:
                     raise CloudError("cloud.foreign", f"server {server_id} does not carry our tag")
                 (self.folder / f"{server_id}.json").unlink(missing_ok=True)
+
+    def now(self) -> datetime | None:
+        return None
 
     def hourly(self) -> float | None:
         return self._hourly

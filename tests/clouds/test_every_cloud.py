@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -72,6 +72,14 @@ def test_a_server_is_listed_as_it_was_asked_for(site: Site) -> None:
     seen = wait_for(lambda: ready(first), what="running server", seconds=60, clock=SystemClock())
     assert (seen.id, seen.name) == (made.id, "st-5a5a5a5a")
     assert spec().tags.items() <= seen.tags.items()
+
+
+def test_the_clouds_own_clock_is_heard(site: Site) -> None:
+    """So that a machine whose clock is ahead does not call live servers over."""
+    site.cloud.servers()
+    theirs = site.cloud.now()
+    assert theirs is not None
+    assert abs(datetime.now(UTC) - theirs) < timedelta(minutes=5)
 
 
 def ready(cloud: LibcloudCloud) -> Server | None:

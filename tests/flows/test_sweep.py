@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -26,6 +26,9 @@ class AwayCloud:
         if self._fails == "servers":
             raise CloudError("cloud.unavailable", "500, try again")
         return self._world.cloud.servers()
+
+    def now(self) -> datetime | None:
+        return self._world.cloud.now()
 
     def destroy(self, server_id: str) -> None:
         raise CloudError("cloud.unavailable", "500, try again")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from support_tunnel.adapters.at_once import at_once
 from support_tunnel.core.errors import CloudError
 from support_tunnel.core.ports import Cloud, Server, ServerSpec
@@ -80,6 +82,35 @@ def test_only_ours_and_only_past_its_own_expiry(tmp_path: Path) -> None:
     assert [one.server for one in found] == [gone]
     list(end_due({"a": cloud}, found, one_after_another))
     assert {one.id for one in cloud.everything()} == {one.id for one in kept}
+
+
+class Clocked(FakeCloud):
+    """A cloud whose own clock is elsewhere."""
+
+    def __init__(self, folder: Path, theirs: datetime) -> None:
+        super().__init__(folder)
+        self._theirs = theirs
+
+    def now(self) -> datetime | None:
+        return self._theirs
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=-1)], ids=["ours behind", "ours ahead"])
+def test_what_only_one_of_two_clocks_calls_over_is_kept_and_the_clock_is_named(
+    tmp_path: Path, ahead: timedelta
+) -> None:
+    cloud = Clocked(tmp_path, NOW + ahead)
+    server(cloud, "over by one", str(int((NOW + ahead / 2).timestamp())))
+    both = server(cloud, "over by both", str(int((NOW - 2 * abs(ahead)).timestamp())))
+    found = due({"a": cloud}, NOW, one_after_another)
+    assert [one.server for one in found] == [both, None]
+    assert "clock" in (found[1].trouble or "")
+
+
+def test_clocks_that_differ_by_a_minute_are_both_right(tmp_path: Path) -> None:
+    cloud = Clocked(tmp_path, NOW + timedelta(minutes=1))
+    gone = server(cloud, "over", over())
+    assert [one.server for one in due({"a": cloud}, NOW, one_after_another)] == [gone]
 
 
 def test_trouble_with_one_cloud_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ class Cloud(Protocol):
         """End it and prove it gone; already gone is success."""
         ...
 
+    def now(self) -> datetime | None:
+        """The cloud's own clock, as its last answer to this thread had it; None where it says none."""
+        ...
+
     def hourly(self) -> float | None:
         """About what a tunnel server costs here, in US dollars an hour; None where nobody says."""
         ...

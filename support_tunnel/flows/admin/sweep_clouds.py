@@ -6,15 +6,18 @@ An error is never "nothing there": a cloud that does not answer, or answers oddl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, zip_longest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from support_tunnel.core.errors import SupportTunnelError
 from support_tunnel.core.ports import Cloud, Server
 from support_tunnel.flows.at_once import AtOnce
 
 __all__ = ["Due", "due", "end_due"]
+
+SKEW: Final = timedelta(minutes=5)
+"""By which two clocks may differ without being wrong."""
 
 
 class Due(NamedTuple):
@@ -53,9 +56,20 @@ def end_due(clouds: Mapping[str, Cloud], over: Iterable[Due], at_once: AtOnce) -
 
 def _due_on(name: str, cloud: Cloud, now: datetime) -> list[Due]:
     try:
-        return [Due(name, server) for server in cloud.servers() if _is_over(server, now)]
+        servers, theirs = cloud.servers(), cloud.now() or now
     except SupportTunnelError as error:
         return [Due(name, None, error.message)]
+    # A clock that is ahead would call everybody's live servers over.
+    over = [Due(name, server) for server in servers if _is_over(server, min(now, theirs))]
+    if abs(now - theirs) > SKEW:
+        over.append(
+            Due(
+                name,
+                None,
+                f"its clock says {theirs:%Y-%m-%d %H:%M} UTC and this machine's {now:%Y-%m-%d %H:%M}; set this one",
+            )
+        )
+    return over
 
 
 def _is_over(server: Server, now: datetime) -> bool:
