@@ -249,6 +249,7 @@ class LibcloudCloud:
             address=self.row.address(node),
             running=str(node.state) == "running",
             tags=dict(self.row.tags(node)),
+            boot_seconds=self.row.boot_seconds,
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:

@@ -25,12 +25,14 @@ from support_tunnel.core.waiting import wait_for
 if TYPE_CHECKING:
     from fabric import Connection
 
-__all__ = ["POST_QUANTUM", "ServerShell", "SshConnector", "connect_server"]
+__all__ = ["POST_QUANTUM", "SPARING", "ServerShell", "SshConnector", "connect_server"]
 
 POST_QUANTUM = ("mlkem768x25519-sha256",)
 """Post-quantum key exchanges that Paramiko speaks; OpenSSH has it since 9.9."""
 KEEPALIVE = 15
 ATTEMPT = 10.0
+SPARING = 2.0
+"""Seconds between looks at another host key: OpenSSH from 9.8 on shuts out who leaves before the login too often."""
 LOG = "support_tunnel.paramiko"
 
 
@@ -101,19 +103,30 @@ def connect_server(
     timeout: float,
     clock: Clock | None = None,
     allow_classical: bool = False,
+    first_contact: bool = False,
 ) -> ServerShell:
     """Connect as soon as the server's sshd answers, for at most `timeout` seconds.
 
     `host_key` is its `ssh-ed25519 AAAA...` line, `private_key` an unencrypted OpenSSH Ed25519 key. Only an sshd that does
     not answer yet is tried again; raises HostError `ssh.unreachable`, and at once `ssh.hostkey`, `ssh.kex`, `ssh.login`.
+
+    At the `first_contact` an image's own sshd may answer before cloud-init has given it our key. Another key ends the key
+    exchange, so nothing was shown to whoever has it and there is no harm in another look: `ssh.hostkey` comes with the end.
     """
     clock = clock or SystemClock()
-    reasons: list[str] = []
+    reasons: list[str | HostError] = []
 
     def attempt() -> Connection | None:
         connection = _connection(address, port, user, private_key, host_key, allow_classical)
         try:
             reason = _open(connection)
+        except HostError as error:
+            connection.close()
+            if not (first_contact and error.code == "ssh.hostkey"):
+                raise
+            reasons.append(error)
+            clock.pause(SPARING)
+            return None
         except BaseException:
             connection.close()
             raise
@@ -128,9 +141,12 @@ def connect_server(
     except HostError as error:
         if error.code != "wait.timeout":
             raise
+        last = reasons[-1]
+        if isinstance(last, HostError):
+            raise last from None
         raise HostError(
             "ssh.unreachable",
-            f"{address} port {port} did not answer by ssh within {timeout:g} seconds ({reasons[-1]})",
+            f"{address} port {port} did not answer by ssh within {timeout:g} seconds ({last})",
             next_step="Check that the server runs and that its firewall lets you in.",
         ) from error
     connection.transport.set_keepalive(KEEPALIVE)
@@ -145,7 +161,14 @@ class SshConnector:
         self._allow_classical = allow_classical
 
     def connect(
-        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+        self,
+        address: str,
+        *,
+        user: str,
+        private_key: Secret[str],
+        host_key: str,
+        timeout: float,
+        first_contact: bool = False,
     ) -> ServerShell:
         return connect_server(
             address,
@@ -155,6 +178,7 @@ class SshConnector:
             timeout=timeout,
             clock=self._clock,
             allow_classical=self._allow_classical,
+            first_contact=first_contact,
         )
 
 

@@ -16,12 +16,13 @@ __all__ = ["FakeConnector", "FakeDoor", "FakeServerShell", "Login"]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One connect: which host key was expected, and the private key that was shown."""
+    """One connect: which host key was expected, how patiently, and the private key that was shown."""
 
     address: str
     user: str
     host_key: str
     private_key: Secret[str]
+    first_contact: bool = False
 
 
 class FakeServerShell(ScriptedShell):
@@ -42,9 +43,16 @@ class FakeConnector:
         self.logins: list[Login] = []
 
     def connect(
-        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+        self,
+        address: str,
+        *,
+        user: str,
+        private_key: Secret[str],
+        host_key: str,
+        timeout: float,
+        first_contact: bool = False,
     ) -> FakeServerShell:
-        self.logins.append(Login(address, user, host_key, private_key))
+        self.logins.append(Login(address, user, host_key, private_key, first_contact))
         if self.refuses is not None:
             raise self.refuses
         return self.shell

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.adapters.ssh_server import ServerShell, connect_server
+from support_tunnel.adapters.ssh_server import SPARING, ServerShell, connect_server
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
+from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.loopback_sshd import KeyPair, LoopbackSshd, free_port, loopback_sshd
 
 # Paramiko speaks mlkem768x25519 only; an sshd older than 9.9 (Debian 12) does not have it.
@@ -106,6 +107,47 @@ def test_another_host_key_is_refused_at_once(sshd: LoopbackSshd) -> None:
     assert caught.value.code == "ssh.hostkey"
     assert "somebody may be answering for the server" in caught.value.message
     assert sshd.log.read_text().count("Connection from") - before == 1
+
+
+def test_the_key_of_an_image_is_waited_out_at_the_first_contact_alone(tmp_path: Path) -> None:
+    """Where cloud-init comes after sshd: the image's own host key answers, then ours does."""
+    port, image, ours, login = free_port(), KeyPair.make(), KeyPair.make(), KeyPair.make()
+    log = tmp_path / "image" / "sshd.log"
+    with ExitStack() as before, ExitStack() as after:
+        before.enter_context(loopback_sshd(log.parent, CLASSICAL_SSHD, port=port, host=image, login=login))
+
+        class ChangesTheKey(SystemClock):
+            def pause(self, seconds: float) -> None:
+                if not (tmp_path / "ours").exists():
+                    before.close()
+                    late = loopback_sshd(tmp_path / "ours", CLASSICAL_SSHD, port=port, host=ours, login=login)
+                    after.enter_context(late)
+
+        arguments: dict[str, Any] = {
+            "port": port, "user": "root", "private_key": login.private, "host_key": ours.public, "timeout": 30,
+            "allow_classical": True, "clock": ChangesTheKey(),
+        }  # fmt: skip
+        with pytest.raises(HostError) as caught:
+            connect_server("127.0.0.1", **arguments)
+        assert caught.value.code == "ssh.hostkey"
+        assert not (tmp_path / "ours").exists(), "at once"
+        with connect_server("127.0.0.1", **arguments, first_contact=True) as shell:
+            assert shell.run_script(Secret("echo ours\n"), timeout=10).stdout == "ours\n"
+    told = log.read_text()
+    assert "Connection from" in told
+    assert "publickey" not in told, "the image's sshd was shown no login"
+
+
+def test_a_key_that_stays_wrong_is_refused_when_the_first_contacts_time_is_over(sshd: LoopbackSshd) -> None:
+    before, clock = sshd.log.read_text().count("Connection from"), ManualClock()
+    with pytest.raises(HostError) as caught:
+        connect(sshd, host_key=KeyPair.make().public, first_contact=True, timeout=9, clock=clock)
+    assert caught.value.code == "ssh.hostkey"
+    assert "somebody may be answering for the server" in caught.value.message
+    assert clock.monotonic() >= 9
+    assert 2 <= sshd.log.read_text().count("Connection from") - before <= 9 / SPARING + 2, (
+        "not more often than sshd bears"
+    )
 
 
 def test_a_key_known_for_this_address_from_elsewhere_is_not_used(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.core.errors import CloudError
+from support_tunnel.core.ports import Server
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds.gate import Answer, Fault, Gate, gate
 from tests.clouds.google import Google
@@ -23,7 +24,7 @@ def google() -> Iterator[Gate]:
 
 def test_what_is_sent_to_make_a_server(google: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    reach(google, ManualClock()).create(spec())
+    made = reach(google, ManualClock()).create(spec())
     (sent,) = [json.loads(request.body) for request in google.log if google.provider.creates(request)]
     assert sent["scheduling"] == {
         "maxRunDuration": {"seconds": "4200"},
@@ -33,6 +34,9 @@ def test_what_is_sent_to_make_a_server(google: Gate, tmp_path: Path, monkeypatch
     assert sent["serviceAccounts"] == [], "else it has the project's default account"
     assert {"key": "user-data", "value": spec().user_data} in sent["metadata"]["items"]
     assert sent["disks"][0]["initializeParams"]["sourceImage"].endswith("debian-cloud/global/images/family/debian-13")
+    (script,) = [item["value"] for item in sent["metadata"]["items"] if item["key"] == "startup-script"]
+    assert script.endswith("systemctl restart ssh\n"), "it answers with the image's own key until then"
+    assert made.boot_seconds > Server("", "", "", running=True).boot_seconds, "cloud-init must be installed first"
     assert list(tmp_path.iterdir()) == [], "libcloud would keep the access token there"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from support_tunnel.core.addressing import TAILNET, server_address
 from support_tunnel.core.errors import CoordinatorError, HostError
@@ -218,9 +219,7 @@ class CloudConnector(FakeConnector):
         super().__init__(shell)
         self._cloud = cloud
 
-    def connect(
-        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
-    ) -> FakeServerShell:
+    def connect(self, address: str, **login: Any) -> FakeServerShell:
         if not any(server.address == address for server in self._cloud.servers()):
             raise HostError("ssh.unreachable", "nobody answers there")
-        return super().connect(address, user=user, private_key=private_key, host_key=host_key, timeout=timeout)
+        return super().connect(address, **login)

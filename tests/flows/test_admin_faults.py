@@ -22,7 +22,8 @@ from support_tunnel.core.st1.entropy import SYSTEM
 from support_tunnel.core.st1.seal import OFFER, Header, payload, seal, split, unseal
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, SESSION_KEY, STATE
 from support_tunnel.flows.admin.unfinished import unfinished
-from tests.flows.hosts import CloudConnector, ServerModel
+from support_tunnel.testing.hosts import FakeServerShell
+from tests.flows.hosts import CloudConnector
 from tests.flows.turns import Job
 from tests.flows.world import World
 
@@ -35,18 +36,21 @@ class Impostor(CloudConnector):
     def __init__(self, world: World, at: int) -> None:
         super().__init__(world.server, world.cloud)
         self._at = at
+        self.patient: list[bool] = []
 
-    def connect(self, address: str, *, host_key: str, **login: object) -> ServerModel:
+    def connect(self, address: str, **login: Any) -> FakeServerShell:
+        self.patient.append(bool(login.get("first_contact")))
         if len(self.logins) + 1 == self._at:
             raise HostError("ssh.hostkey", "somebody may be answering for the server")
-        return super().connect(address, host_key=host_key, **login)  # type: ignore[arg-type, return-value]  # as it came
+        return super().connect(address, **login)
 
 
 @pytest.mark.parametrize("at", [1, 2], ids=["first contact", "after the rotation"])
 def test_43_somebody_else_answers_for_the_server(world: World, at: int) -> None:
     device = world.turns.start(world.request)
     world.turns.run(until=lambda: world.code is not None)
-    ports = world.admin_ports(connector=Impostor(world, at))
+    impostor = Impostor(world, at)
+    ports = world.admin_ports(connector=impostor)
     world.admin_ports = lambda *_, **__: ports  # type: ignore[method-assign]  # of this world alone
     admin = world.turns.start(world.answer)
     world.turns.run(device, admin)
@@ -54,6 +58,7 @@ def test_43_somebody_else_answers_for_the_server(world: World, at: int) -> None:
     assert admin.error.code == "ssh.hostkey"
     assert world.left_on_admin() == []
     assert bool(world.server.scripts) is (at == 2), "at the first contact nothing is sent at all"
+    assert impostor.patient == [True, False][:at], "only the first may find the image's own key there for a while"
     assert "PresharedKey" not in bodies(world)
     assert "answer" not in {blob.slot for blob in world.office.boxes[world.tunnel].blobs}
 

@@ -1,7 +1,7 @@
 """Google Compute Engine. Google deletes a server itself when its time is over, whether or not anybody comes back.
 
-Its Debian images run no cloud-init: a start-up script installs it and lets it read the same user-data. Where an image of one's own has
-it, the script does nothing.
+Its Debian images run no cloud-init: a start-up script installs it and lets it read the same user-data. Until it has, the image's own
+host key answers, which the first contact waits out. Where an image of one's own has cloud-init, the script does nothing.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ _SHARES = {"e2-micro": (0.25, 1.0), "e2-medium": (1.0, 4.0)}
 _START_UP = """#!/bin/sh
 set -eu
 command -v cloud-init >/dev/null && exit 0
-apt-get update
-DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cloud-init
+apt-get -o Acquire::Retries=3 update
+DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y --no-install-recommends cloud-init
 cloud-init init --local
 cloud-init init
 cloud-init modules --mode=config
 cloud-init modules --mode=final
+# It runs already, with the image's host key in memory and without what cloud-init wrote for it.
+systemctl restart ssh
 """
 
 
@@ -173,6 +175,7 @@ GCE = CloudRow(
         "debian-13": "projects/debian-cloud/global/images/family/debian-13",
     },
     user_data_limit=262_144,
+    boot_seconds=480.0,
     ends_itself="Google deletes it after its longest run (maxRunDuration, DELETE)",
     console="https://console.cloud.google.com/compute/instances",
     permissions=(

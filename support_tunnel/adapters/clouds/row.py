@@ -76,6 +76,8 @@ class CloudRow:
     """Node states that are as good as gone: some clouds list an ended server for an hour."""
     user_data_limit: int = 0
     """Most bytes of user-data that it takes; 0 is no limit of its own."""
+    boot_seconds: float = 180.0
+    """Within how long a server there has read its user-data and answers by ssh; longer where its image must first install cloud-init."""
     ends_itself: str = ""
     """What ends a server there when nobody comes back, beyond what the server does itself; empty: nothing."""
     billed_when_off: bool = True

@@ -44,6 +44,8 @@ class Server:
     """Address that reaches it; empty while the cloud has given none."""
     running: bool
     tags: Mapping[str, str] = field(default_factory=dict)
+    boot_seconds: float = 180.0
+    """Within how long of its making its sshd answers, and with the host key of its user-data."""
     billed: bool = True
     """False for what is listed as one so that it is ended too, such as a firewall whose server is gone."""
 

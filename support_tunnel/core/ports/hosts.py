@@ -41,9 +41,19 @@ class Connector(Protocol):
     """Opens SSH connections to servers we made; trust on first use does not exist (2.10)."""
 
     def connect(
-        self, address: str, *, user: str, private_key: Secret[str], host_key: str, timeout: float
+        self,
+        address: str,
+        *,
+        user: str,
+        private_key: Secret[str],
+        host_key: str,
+        timeout: float,
+        first_contact: bool = False,
     ) -> ServerShell:
-        """Wait for sshd, then log in. Raises HostError `ssh.hostkey`, `ssh.kex`, `ssh.login`, `ssh.unreachable`."""
+        """Wait for sshd, then log in. Raises HostError `ssh.hostkey`, `ssh.kex`, `ssh.login`, `ssh.unreachable`.
+
+        `first_contact`: the server may still show its image's own host key, so another key is refused only when the time is over.
+        """
         ...
 
 

@@ -21,8 +21,8 @@ from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 __all__ = ["LOGIN_USER", "MARGIN", "TAILSCALE_PORT", "Launched", "launch", "open_ports", "server_variables"]
 
 LOGIN_USER = "tunnel-admin"
-SSH_PATIENCE = 180.0
-"""Seconds a cloud may take from accepting a server to its sshd answering."""
+ADDRESS_PATIENCE = 180.0
+"""Seconds a cloud may take from accepting a server to its address."""
 TAILSCALE_PORT = 41_641
 """UDP port of the server's own node, open to the device wherever that is; Tailscale's usual one."""
 MARGIN = timedelta(minutes=10)
@@ -89,7 +89,12 @@ def launch(
 
     ports.progress.step("First contact: the host key must be the one we made")
     shell = ports.connector.connect(
-        server.address, user=LOGIN_USER, private_key=login_private, host_key=first_public, timeout=SSH_PATIENCE
+        server.address,
+        user=LOGIN_USER,
+        private_key=login_private,
+        host_key=first_public,
+        timeout=server.boot_seconds,
+        first_contact=True,
     )
     reached = Reached(first_public, port, code.network, udp_ports=udp_ports)
     try:
@@ -148,4 +153,4 @@ def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
         return next((one for one in listed() if one.id == entry.server_id and one.address), None)
 
     what = "an address for the tunnel server"
-    return wait_for(look, what=what, seconds=SSH_PATIENCE, clock=ports.clock, longest_pause=3)
+    return wait_for(look, what=what, seconds=ADDRESS_PATIENCE, clock=ports.clock, longest_pause=3)
