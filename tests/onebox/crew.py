@@ -167,7 +167,9 @@ def crew(*, consent: bool, image: str = "host", bind_ro: Sequence[Path] = ()) ->
     """
     with stage(RecordedProgress(), consent=consent, image=image, bind_ro=bind_ro) as on:
         inventory = on.folder / "inventory.yml"
-        inventory.write_text(yaml.safe_dump({"support_tunnel": dataclasses.asdict(on.settings)}))
+        # What is not set is left out, as a person leaves it out: null is no amount.
+        told = {name: value for name, value in dataclasses.asdict(on.settings).items() if value is not None}
+        inventory.write_text(yaml.safe_dump({"support_tunnel": told}))
         yield Crew(on, inventory) if image == "host" else Crew(on, inventory, installed_on_device)
 
 
