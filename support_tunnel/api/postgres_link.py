@@ -1,6 +1,6 @@
 """How the store reaches PostgreSQL: what a connection string may say, connections kept ready, the database's "no" in our words.
 
-The connection string may hold a password, so none of it is in an error, a log or a URL. It must not know tables.
+The connection string may hold a password: no error repeats the string, and no password is in a log or a URL, though host and user may be. It must not know tables.
 """
 
 from __future__ import annotations

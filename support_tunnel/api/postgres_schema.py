@@ -71,7 +71,7 @@ def alembic_config(**attributes: object) -> Config:
 def _upgrade(db: Connection[Any]) -> None:
     import sqlalchemy
     from alembic import command
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    from sqlalchemy.exc import DBAPIError, ProgrammingError
 
     # Another process may hold the lock for as long as its own upgrade takes; the session's own limit is a request's.
     db.execute("SET statement_timeout = '10min'")
@@ -89,5 +89,5 @@ def _upgrade(db: Connection[Any]) -> None:
             f"the database cannot hold a mailbox store: {str(error.orig).splitlines()[0]}",
             next_step="Give the API a database of its own, empty, that its user owns.",
         ) from error
-    except OperationalError as error:
+    except DBAPIError as error:  # a server that goes, a standby that only reads: the store's callers know these by PostgreSQL's own names
         raise (error.orig or error) from error

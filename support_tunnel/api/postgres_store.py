@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,8 @@ DEVICE: Final = ""
 CHANNEL: Final = "support_tunnel"
 LISTEN_AGAIN: Final = 1.0
 """Seconds between two attempts to listen; until then readers of this process find other processes' messages when their poll ends."""
+REFUSED_FOR: Final = 1.0
+"""Seconds for which a database that could not be made ready is not asked again: all who want it then need not wait for it, one by one."""
 TRIES: Final = 5
 """Of a transaction that the database itself asks to repeat."""
 
@@ -77,7 +80,10 @@ class PostgresStore:
         self._database = Database(database)
         self._room = Room(max_bytes)
         self._preparing = threading.Lock()
-        self._prepared = False
+        self._prepared = threading.Event()
+        self._refusal: Exception | None = None
+        self._refused_until = 0.0
+        self._patience = patience
         self._pool = pool_of(self._database, patience=patience)
         try:
             self._prepare()
@@ -88,15 +94,33 @@ class PostgresStore:
             raise
 
     def _prepare(self) -> None:
-        if self._prepared:
+        """One connects, the others wait for it with a request's patience, and take its failure for theirs."""
+        if self._prepared.is_set():
             return
-        with self._preparing, translated():
-            db = psycopg.connect(**self._database.options)
-            try:
-                migrate(db)
-            finally:
-                db.close()
-            self._prepared = True
+        if not self._preparing.acquire(timeout=self._patience):
+            raise StoreUnavailable
+        try:
+            if self._prepared.is_set():
+                return
+            if time.monotonic() < self._refused_until:
+                raise StoreUnavailable from self._refusal
+            self._connect_first()
+        finally:
+            self._preparing.release()
+
+    def _connect_first(self) -> None:
+        try:
+            with translated():
+                db = psycopg.connect(**self._database.options)
+                try:
+                    migrate(db)
+                finally:
+                    db.close()
+        except (StoreUnavailable, UsageError) as error:
+            self._refusal = error
+            self._refused_until = time.monotonic() + REFUSED_FOR
+            raise
+        self._prepared.set()
 
     def _make_ready(self) -> None:
         try:

@@ -11,9 +11,10 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from support_tunnel.api import postgres_schema
+from support_tunnel.api import postgres_schema, postgres_store
 from support_tunnel.api.postgres_schema import HEAD, REVISIONS, alembic_config, revision_of
 from support_tunnel.api.postgres_store import PostgresStore
+from support_tunnel.api.store import StoreUnavailable
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
@@ -97,6 +98,21 @@ def test_a_database_of_another_program_is_named_and_nothing_is_left_in_it(postgr
         PostgresStore(postgres.dsn(empty))
     assert refused.value.code == "api.store"
     assert tables(postgres, empty) == {"history"}
+
+
+def test_a_standby_that_only_reads_is_waited_for(
+    postgres: Postgres, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_store, "REFUSED_FOR", 0.0)
+    with closing(postgres.connect()) as db:
+        db.execute(f"ALTER DATABASE {empty} SET default_transaction_read_only = on".encode())
+        with PostgresStore(postgres.dsn(empty)) as store:
+            with pytest.raises(StoreUnavailable) as refused:
+                store.check()
+            assert isinstance(refused.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+            assert tables(postgres, empty) == set()
+            db.execute(f"ALTER DATABASE {empty} RESET default_transaction_read_only".encode())
+            store.check()
 
 
 def test_a_user_who_may_make_no_tables_is_told(postgres: Postgres, empty: str) -> None:
