@@ -52,7 +52,7 @@ class Amazon:
             body = body.replace(_NAMESPACE, _NAMESPACE[:-1] + b'/"' if told.status_code < 300 else b"")
             if told.status_code < 300 and b"<return>" not in body:
                 body = re.sub(rb"(<Delete\w+Response [^>]*>)", rb"\1<return>true</return>", body)
-        return Answer(told.status_code, body, "text/xml")
+        return Answer(told.status_code, body, "text/xml;charset=UTF-8")
 
     def creates(self, request: Request) -> bool:
         return request.query.get("Action") == "RunInstances"

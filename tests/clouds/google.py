@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -84,6 +85,8 @@ class Google(Rest):
 
     def _create(self, request: Request) -> Answer:
         asked = json.loads(request.body)
+        if not all(re.fullmatch(r"[a-z0-9_-]{0,63}", value) for value in asked["labels"].values()):
+            return answer(*_error(400, "invalid", "Invalid value for field 'resource.labels'"))
         if asked["name"] in self.servers and request.query["requestId"] not in self.requests:
             return answer(*_error(409, "alreadyExists", f"The resource {asked['name']} already exists"))
         if request.query["requestId"] not in self.requests:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -77,6 +78,8 @@ class Hetzner(Rest):
 
     def _create(self, request: Request) -> Answer:
         asked = json.loads(request.body)
+        if refused := _wrong_label(asked):
+            return refused
         if any(server["name"] == asked["name"] for server in self.servers.values()):
             return answer(409, _error("uniqueness_error", "server name is already used"))
         server = self._make(asked)
@@ -104,6 +107,8 @@ class Hetzner(Rest):
 
     def _open(self, request: Request) -> Answer:
         asked = json.loads(request.body)
+        if refused := _wrong_label(asked):
+            return refused
         if any(wall["name"] == asked["name"] for wall in self.firewalls.values()):
             return answer(409, _error("uniqueness_error", "name is already used"))
         number = next(self.numbers)
@@ -131,6 +136,13 @@ class Hetzner(Rest):
         if used:
             return answer(422, _error("resource_in_use", f"firewall with ID '{number}' is still in use"))
         return answer(204) if self.firewalls.pop(number, None) else answer(404, _error("not_found", "no such firewall"))
+
+
+def _wrong_label(asked: dict[str, Any]) -> Answer | None:
+    """Its reference, "Labels": at most 63 characters, a letter or digit first and last, dashes, underscores and dots between."""
+    fits = re.compile(r"([a-zA-Z0-9]([\w.-]{0,61}[a-zA-Z0-9])?)?", re.ASCII)
+    wrong = [value for value in asked["labels"].values() if not fits.fullmatch(value)]
+    return answer(422, _error("invalid_input", "invalid input in field 'labels'")) if wrong else None
 
 
 _SIZE = {

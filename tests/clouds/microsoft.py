@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from tests.clouds.gate import Answer, Request
 from tests.clouds.rest import Rest, answer
@@ -12,6 +13,8 @@ from tests.clouds.rest import Rest, answer
 __all__ = ["Microsoft"]
 
 _BASE = "/subscriptions/99999999"
+_TOKEN = "a+b/c=="
+"""How the name of each next page begins: it comes back as it was only when it is read and written once."""
 
 
 def _error(status: int, code: str, message: str) -> tuple[int, object]:
@@ -95,15 +98,16 @@ class Microsoft(Rest):
         return answer(201, {"id": "x", "name": "tunnel-server", "properties": {"provisioningState": "Accepted"}})
 
     def _list(self, request: Request) -> Answer:
+        """Two a page; a page begins after a name, so that nothing falls between two when another one goes."""
         tag = request.query.get("$filter", "").removeprefix("tagName eq '").removesuffix("'")
         found = [group for group in self.servers.values() if not tag or tag in group["tags"]]
-        page = int(request.query.get("$skiptoken", "0"))
-        more = (
-            {"nextLink": f"https://x{_BASE}/resourcegroups?%24skiptoken={page + 1}"}
-            if len(found) > 2 * page + 2
-            else {}
-        )
-        return answer(200, {"value": found[2 * page : 2 * page + 2], **more})
+        token = request.query.get("$skipToken", _TOKEN)
+        if not token.startswith(_TOKEN):
+            return answer(*_error(400, "InvalidSkipToken", "The skip token is not valid."))
+        rest = sorted((one for one in found if one["name"] > token.removeprefix(_TOKEN)), key=lambda one: one["name"])
+        following = urlencode({"api-version": "x", "$skipToken": f"{_TOKEN}{rest[1]['name']}"}) if rest[2:] else ""
+        more = {"nextLink": f"https://x{_BASE}/resourcegroups?{following}"} if following else {}
+        return answer(200, {"value": rest[:2], **more})
 
     def _addresses(self, _: Request) -> Answer:
         where = "providers/Microsoft.Network/publicIPAddresses/x"

@@ -42,7 +42,7 @@ class Openstack(Rest):
         self.routes = [
             (r"POST /v3/auth/tokens", self._token),
             (self.creating, self._create),
-            (self.listing, lambda _: answer(200, {"servers": list(self.servers.values())})),
+            (self.listing, self._list),
             (r"GET /v2\.1/servers/([\w-]+)", self._get),
             (r"DELETE /v2\.1/servers/([\w-]+)", self._destroy),
             (r"GET /v2\.1/flavors/detail", lambda _: answer(200, {"flavors": [_FLAVOR]})),
@@ -100,6 +100,13 @@ class Openstack(Rest):
     def _create(self, request: Request) -> Answer:
         made = self._make(json.loads(request.body)["server"])
         return answer(202, {"server": {"id": made["id"], "links": made["links"], "adminPass": "x"}})
+
+    def _list(self, request: Request) -> Answer:
+        """Two a page, as a Nova does whose `max_limit` is 2."""
+        rest = [one for number, one in self.servers.items() if number > request.query.get("marker", "")]
+        href = f"{self.url}/v2.1/servers/detail?limit=2&marker={rest[1]['id']}" if rest[2:] else ""
+        more = {"servers_links": [{"rel": "next", "href": href}]} if href else {}
+        return answer(200, {"servers": rest[:2], **more})
 
     def _get(self, _: Request, number: str) -> Answer:
         found = self.servers.get(number)

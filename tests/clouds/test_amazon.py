@@ -45,6 +45,13 @@ def test_its_server_is_in_its_own_group_and_no_other(amazon: Gate) -> None:
     assert [group.name for group in instance.security_groups] == [made.name]
 
 
+def test_a_network_without_a_subnet_is_told_before_anything_is_sent(amazon: Gate) -> None:
+    with pytest.raises(UsageError, match="clouds/ec2/subnet is missing") as refused:
+        reach(amazon, ManualClock(), network="vpc-1234").create(spec())
+    assert refused.value.code == "config.missing"
+    assert amazon.log == []
+
+
 def test_a_region_without_the_image_says_so(amazon: Gate) -> None:
     made = reach(amazon, ManualClock())
     with pytest.raises(UsageError, match="it has debian-12, debian-13"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +80,16 @@ def test_the_clouds_own_clock_is_heard(site: Site) -> None:
     theirs = site.cloud.now()
     assert theirs is not None
     assert abs(datetime.now(UTC) - theirs) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("owner", ["Ann@pc", "Ünal", "-ann", "a" * 79 + "-"], ids=["capital", "umlaut", "dash", "long"])
+def test_an_owner_may_be_called_anything(site: Site, owner: str) -> None:
+    """Only the end of a very long name is not told, where a cloud's labels are short."""
+    site.cloud.create(replace(spec(), tags={**spec().tags, "st-owner": owner}))
+    (seen,) = site.another().servers()
+    told = seen.tags["st-owner"]
+    assert told == owner or (owner.startswith(told) and len(told) > 40)
+    site.cloud.destroy(seen.id)
 
 
 def ready(cloud: LibcloudCloud) -> Server | None:

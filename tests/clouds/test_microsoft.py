@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from support_tunnel.core.errors import CloudError
 from support_tunnel.testing.clock import ManualClock
-from tests.clouds.gate import Gate, gate
+from tests.clouds.gate import Answer, Fault, Gate, gate
 from tests.clouds.microsoft import Microsoft
 from tests.clouds.test_every_cloud import reach, spec
 
@@ -36,6 +38,15 @@ def test_what_is_deployed(azure: Gate) -> None:
     assert base64.b64decode(parameters["customData"]["value"]).decode() == spec().user_data
     assert len(parameters["password"]["value"]) > 40
     assert made.id in provider.servers
+
+
+def test_a_list_that_goes_on_nobody_knows_where_is_no_list(azure: Gate) -> None:
+    cloud = reach(azure, ManualClock())
+    cloud.create(spec())
+    unknown = {"value": [], "nextLink": "https://x/resourcegroups?api-version=2021-04-01&$page=2"}
+    azure.faults = [Fault(azure.provider.lists, Answer(200, json.dumps(unknown).encode()), times=100)]
+    with pytest.raises(CloudError):
+        cloud.servers()
 
 
 def test_a_group_of_somebody_else_with_our_name_is_not_taken_over(azure: Gate) -> None:

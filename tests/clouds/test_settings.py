@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from libcloud.common.exceptions import BaseHTTPError
 from libcloud.common.google import GoogleBaseError
@@ -127,11 +129,20 @@ def test_no_word_of_a_message_is_longer_than_a_persons() -> None:
     assert told.endswith("says: wrong")
 
 
-@pytest.mark.parametrize("text", ["ann", "Ann.B@host.example", "Zoë_1", "", "a_2e"])
+@pytest.mark.parametrize(
+    "text",
+    ["ann", "Ann.B@host.example", "Zoë_1", "", "a_2e", "Ünal", "-ann-", "--", "-", "_", "x_A", "x_-", "x__41", "0A", "a--b", "A\nB"],
+)  # fmt: skip
 def test_any_text_fits_into_a_label_and_comes_back(text: str) -> None:
     assert words.heard(words.spoken(text, 200)) == text
+    for said in (words.spoken(text, 200), *(words.spoken(text * 30 + "-" * 90, limit) for limit in range(20, 64))):
+        assert re.fullmatch(r"([a-z0-9]([a-z0-9_-]*[a-z0-9])?)?", said), said
     assert len(words.spoken(text * 30)) <= 63
     words.heard(words.spoken("ë" * 40))
+
+
+def test_a_label_of_before_is_still_understood() -> None:
+    assert words.heard("_41nn_40pc-") == "Ann@pc-"
 
 
 @pytest.mark.parametrize(

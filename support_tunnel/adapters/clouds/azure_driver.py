@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from libcloud.common.azure_arm import AzureResourceManagementConnection
 from libcloud.common.types import MalformedResponseError
@@ -108,9 +109,14 @@ class AzureDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
             answer = self._ask("GET", path, version, None, **more)
             found += answer["value"]
             following = str(answer.get("nextLink") or "")
-            if "$skiptoken=" not in following and "%24skiptoken=" not in following:
+            if not following:
                 return found
-            more["$skiptoken"] = following.replace("%24", "$").rpartition("$skiptoken=")[2].partition("&")[0]
+            # Each of Azure's services spells it its own way; a list that cannot be followed is no list.
+            told = parse_qsl(urlsplit(following).query)
+            tokens = {name: value for name, value in told if name.lower() == "$skiptoken"}
+            if not tokens:
+                raise MalformedResponseError("a list that goes on nobody knows where", body="", driver=self)
+            more |= tokens
 
     def _to_node(self, group: Mapping[str, Any], addresses: Mapping[str, str]) -> Node:
         tags = group.get("tags") or {}

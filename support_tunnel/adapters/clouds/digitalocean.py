@@ -75,7 +75,8 @@ def _close(driver: Any, firewall_id: str, told: Told) -> None:
     tags = [tag for wall in driver.ex_firewalls() if str(wall["id"]) == firewall_id for tag in wall.get("tags") or []]
     driver.ex_close_firewall(firewall_id)
     for tag in tags:  # last: by its tag a firewall is known to be ours
-        driver.ex_remove_tag(tag)
+        if tag.startswith(f"{_OURS}:"):  # it goes from the whole account, so not one that an operator has put there
+            driver.ex_remove_tag(tag)
 
 
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
-from support_tunnel.core.errors import CloudError
+from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.ports import ServerSpec
 
 __all__ = ["EC2"]
@@ -24,6 +24,11 @@ _ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 def _connect(told: Told) -> Any:
     from urllib.parse import urlsplit
 
+    if told["network"] and not told["subnet"]:
+        raise UsageError(
+            "config.missing", "support_tunnel/clouds/ec2/subnet is missing",
+            next_step="Name a subnet of that network: a server is put into a subnet, never into a network.",
+        )  # fmt: skip
     at = urlsplit(told["endpoint"])
     elsewhere = {"host": at.hostname, "port": at.port, "secure": at.scheme == "https"} if at.hostname else {}
     return driver_class("ec2")(
@@ -136,7 +141,7 @@ EC2 = CloudRow(
         Setting("secret_key", "where the access key's secret is", needed=True, secret=True),
         Setting("session_token", "where the token of a temporary access key is", secret=True),
         Setting("region", "an AWS region such as eu-central-1", needed=True),
-        Setting("network", "the id of a VPC, where the account has no default one"),
+        Setting("network", "the id of a VPC, where the account has no default one; needs subnet"),
         Setting("subnet", "the id of a subnet in it"),
         words.SIZE,
         words.IMAGE,

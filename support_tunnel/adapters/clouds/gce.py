@@ -94,7 +94,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
 def _open(driver: Any, spec: ServerSpec, told: Told) -> None:
     """One rule may not mix IPv4 and IPv6, nor have two sets of sources: up to four, for the network tag of one server."""
     there = {rule["name"] for rule in driver.ex_firewalls()}
-    described = " ".join(words.words(words.for_server(spec), 255))
+    described = " ".join(words.words(words.for_server(spec), 80))
     for name, ports, networks in _rules(spec, told):
         if name not in there:
             driver.ex_open_firewall(

@@ -6,6 +6,7 @@ Nova cannot filter by metadata, so the list is the project's: give tunnel server
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
@@ -57,11 +58,24 @@ def _named(kind: str, offered: list[Any], wanted: str) -> Any:
     )  # fmt: skip
 
 
+def _listed(driver: Any) -> list[Any]:
+    """All pages: Nova gives no more than its `max_limit` at once, and libcloud asks for the first ones alone."""
+    found: list[Any] = []
+    params: dict[str, str] = {}
+    while True:
+        answer = driver.connection.request("/servers/detail", params=params).object
+        found += driver._to_nodes(answer)
+        following = [link["href"] for link in answer.get("servers_links") or [] if link["rel"] == "next"]
+        if not following:
+            return found
+        params = {"marker": dict(parse_qsl(urlsplit(following[0]).query))["marker"]}
+
+
 def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
     """Return its name, which is what a server is made with. Its description holds the tags: groups have none in Nova."""
     group = next((one for one in driver.ex_list_security_groups() if one.name == spec.name), None)
     if group is None:
-        described = " ".join(words.words(words.for_server(spec), 255))
+        described = " ".join(words.words(words.for_server(spec), 80))
         group = driver.ex_create_security_group(spec.name, described)
     have = {(rule.ip_protocol, rule.from_port, rule.ip_range) for rule in group.rules}
     for port in spec.open_ports:
@@ -100,6 +114,7 @@ OPENSTACK = CloudRow(
         words.IMAGE,
         words.SSH_FROM,
     ),
+    listed=_listed,
     firewall=Firewall(open=_open, listed=_walls, close=_close),
     sizes={"small": "m1.small", "medium": "m1.medium"},
     images={"debian-12": "debian-12", "debian-13": "debian-13"},

@@ -68,7 +68,7 @@ def _send(driver: Any, method: str, path: str, body: object = None) -> Any:
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
-    words_of_it = words.words(words.for_server(spec), 255)
+    words_of_it = words.words(words.for_server(spec), 80)
     known = next((wall for wall in _walls(driver, told) if wall.name == spec.name), None)
     made = known.id if known else ""
     if not made:

@@ -28,6 +28,10 @@ SSH_FROM = Setting(
 )
 
 
+_BEFORE = "x_"
+"""Before a label that would begin with `_`: nothing else in `spoken` has two of them in a row."""
+
+
 def by_word(kind: str, words: Mapping[str, str], ours: str, told: Told) -> str:
     """The cloud's word for one of ours, or what the inventory says instead. Raises UsageError `cloud.unknown-name`."""
     if told.get(kind):
@@ -99,17 +103,25 @@ def sources(port: OpenPort, told: Told) -> list[ipaddress.IPv4Network | ipaddres
 
 
 def spoken(text: str, limit: int = 63) -> str:
-    """Any text in lower-case letters, digits, `-` and `_`, which is what every cloud's labels take; `heard` reverses it."""
+    """Any text in lower-case letters, digits, `-` and `_`, a letter or digit at both ends: what every cloud's labels take.
+
+    `heard` reverses it, but for what is cut off beyond `limit`.
+    """
+    plain = r"[a-z0-9]|(?<=.)-(?=.)"  # a dash at an end is written out
     kept = "".join(
-        letter if re.fullmatch(r"[a-z0-9-]", letter) else "".join(f"_{byte:02x}" for byte in letter.encode())
-        for letter in text
+        text[at] if re.compile(plain).match(text, at) else "".join(f"_{byte:02x}" for byte in text[at].encode())
+        for at in range(len(text))
     )
-    return re.sub(r"_[0-9a-f]?$", "", kept[:limit]) if len(kept) > limit else kept
+    if kept.startswith("_"):
+        kept = _BEFORE + kept
+    return re.sub(r"(_[0-9a-f]?|-+)$", "", kept[:limit]) if len(kept) > limit else kept
 
 
 def heard(text: str) -> str:
     return re.sub(
-        r"(?:_[0-9a-f]{2})+", lambda found: bytes.fromhex(found[0].replace("_", "")).decode(errors="replace"), text
+        r"(?:_[0-9a-f]{2})+",
+        lambda found: bytes.fromhex(found[0].replace("_", "")).decode(errors="replace"),
+        re.sub(rf"^{_BEFORE}(?=_)", "", text),
     )
 
 
