@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -18,11 +18,12 @@ from support_tunnel.cli import paths
 from support_tunnel.core.addressing import node_address
 from support_tunnel.core.errors import CoordinatorError
 from support_tunnel.core.names import Names, TunnelId
-from support_tunnel.core.tailnet import Passage, label, read_policy, with_passage, without_device
+from support_tunnel.core.tailnet import Member, Passage, label, read_policy, with_passage, without_device
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes
 from support_tunnel.desired.tailnet_probes import tailnet_address, tailnet_company
 from support_tunnel.testing.scratch_cloud import scratch_cloud
+from tests.roles.random_consents import consents
 from tests.roles.tailnet import (
     OFFERED,
     PORTS,
@@ -66,6 +67,13 @@ class Net:
             {name: {n for p in passages if name in PAIRS[p] for n in PAIRS[p] - {name}} for name in TAGS}
         )
 
+    def become(self, passages: Sequence[Passage], tags: Mapping[str, tuple[str, ...]]) -> None:
+        """Tags have to be known before a node carries them, and a policy's tests name only nodes that carry theirs."""
+        self.client.set_policy(_policy(passages))
+        for node in self.client.nodes():
+            self.client.tag_node(node.id, tags[node.name])
+        self.client.set_policy(_policy(passages, members(self.client)))
+
     def pong(self, source: str, target: str) -> bool | None:
         return "pong" in self.nodes[source].ping(self.nodes[target]) or None
 
@@ -80,6 +88,13 @@ class Net:
 
         if any(node.addresses for node in self.nodes.values()):
             wait_for(seen, what="who sees whom", seconds=30, clock=SystemClock())
+
+
+def _policy(passages: Sequence[Passage], here: Sequence[Member] = ()) -> str:
+    text = None
+    for passage in passages:
+        text = with_passage(text, passage)
+    return with_passage(text, passages[-1], here)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +180,19 @@ def test_with_no_ticket_at_all_nobody_sees_anybody(net: Net) -> None:
         assert matrix(net.nodes) == set()
         _is_alone_until_cut_off(net)
     finally:
+        net.set_policy(CAFE, BEEF)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_for_any_consents_what_is_reached_is_what_was_consented_to(net: Net, seed: int) -> None:
+    """The same four nodes, as devices and helpers of other tickets each time: their tags are changed where they are."""
+    drawn = consents(seed, list(TAGS), PORTS)
+    try:
+        net.become(drawn.passages, drawn.tags)
+        net.wait_for_peers({name: drawn.sees(name) for name in TAGS})
+        assert matrix(net.nodes) == drawn.reach
+    finally:
+        net.become((CAFE, BEEF), TAGS)
         net.set_policy(CAFE, BEEF)
 
 
