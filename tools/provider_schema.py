@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -127,19 +128,28 @@ def cache() -> Path:
 
 
 def packages() -> dict[str, Path]:
-    """Both packages by their provider's name; downloaded where this machine does not have them yet."""
-    wanted = re.findall(r"^cdktf-cdktf-provider-(\w+)==(\S+)", PACKAGES.read_text(), flags=re.MULTILINE)
-    files = {name: cache() / f"cdktf_cdktf_provider_{name}-{version}-py3-none-any.whl" for name, version in wanted}
-    if not all(file.exists() for file in files.values()):
+    """Both packages by their provider's name; downloaded where this machine does not have them, whole, yet. Raises HostError `process.*`."""
+    pinned = r"^cdktf-cdktf-provider-(\w+)==(\S+) \\\n +--hash=sha256:([0-9a-f]{64})$"
+    wanted = re.findall(pinned, PACKAGES.read_text(), flags=re.MULTILINE)
+    files = {name: cache() / f"cdktf_cdktf_provider_{name}-{version}-py3-none-any.whl" for name, version, _ in wanted}
+    if not all(_is_whole(files[name], sha256) for name, _, sha256 in wanted):
         cache().mkdir(parents=True, exist_ok=True)
-        processes.run(
-            [
-                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                "--require-hashes", "--requirement", PACKAGES, "--dest", cache(),
-            ],
-            timeout=600,
-        )  # fmt: skip
+        # Aside, so that one who is interrupted leaves nothing and two at once do not write into each other's files.
+        with tempfile.TemporaryDirectory(dir=cache()) as aside:
+            processes.run(
+                [
+                    sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                    "--require-hashes", "--requirement", PACKAGES, "--dest", aside,
+                ],
+                timeout=600,
+            )  # fmt: skip
+            for file in files.values():
+                (Path(aside) / file.name).replace(file)
     return files
+
+
+def _is_whole(file: Path, sha256: str) -> bool:
+    return file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 
 def documents() -> dict[Path, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
+from support_tunnel.cli.tofu_outputs import made_by_tofu, named_inventory
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.limits import Limits
 from support_tunnel.core.spending import parse_dollars
@@ -117,13 +117,10 @@ def load_with_origins(environ: Mapping[str, str], **flags: str) -> tuple[AdminSe
 
 
 def _layers(environ: Mapping[str, str], flags: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, object], str]]:
-    named = environ.get("SUPPORT_TUNNEL_INVENTORY", "")
-    inventory = Path(named).expanduser() if named else INVENTORY
-    if named and not inventory.is_file():
-        raise UsageError("config.inventory", f"SUPPORT_TUNNEL_INVENTORY names {inventory}, and there is no such file")
+    inventory = named_inventory(environ) or INVENTORY
     if inventory.exists():
         yield "file", _section(inventory), f"{inventory.name}: support_tunnel"
-    made = read_tofu_outputs(inventory.parent if named else paths.inventory(), environ.get(ENVIRONMENT, ""))
+    made = made_by_tofu(environ)
     if made:
         yield "opentofu", made.settings, f"{made.name}: settings"
     names = [known.name for known in fields(AdminSettings) if known.name != "clouds"]

@@ -14,7 +14,7 @@ from support_tunnel.cli import paths
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line
 from support_tunnel.cli.secret_source import read_secret
-from support_tunnel.cli.tofu_outputs import ENVIRONMENT, read_tofu_outputs
+from support_tunnel.cli.tofu_outputs import made_by_tofu
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.secret import Secret
 
@@ -67,7 +67,7 @@ def deploy(
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.flows.deploy_api import Release, api_variables, deploy_api
 
-    made = read_tofu_outputs(paths.inventory(), os.environ.get(ENVIRONMENT, ""))
+    made = made_by_tofu(os.environ)
     if made and made.api_host and host in (made.api_host.address, made.api_host.domain):
         domain, user = domain or made.api_host.domain, user or made.api_host.login
     user = user or "root"

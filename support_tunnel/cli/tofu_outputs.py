@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from support_tunnel.cli import paths
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["ENVIRONMENT", "ApiHost", "TofuOutputs", "read_tofu_outputs"]
+__all__ = ["ENVIRONMENT", "ApiHost", "TofuOutputs", "made_by_tofu", "named_inventory", "read_tofu_outputs"]
 
 SUFFIX = ".tofu.json"
 ENVIRONMENT = "SUPPORT_TUNNEL_ENVIRONMENT"
+INVENTORY = "SUPPORT_TUNNEL_INVENTORY"
 SETTINGS = ("api", "cloud", "clouds")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 
@@ -41,6 +43,23 @@ class TofuOutputs:
     settings: Mapping[str, object]
     """Some of the admin's settings, by their names; values are checked where they are merged."""
     api_host: ApiHost | None
+
+
+def named_inventory(environ: Mapping[str, str]) -> Path | None:
+    """The inventory file that SUPPORT_TUNNEL_INVENTORY names, if it names one. Raises UsageError `config.inventory` when it is not there."""
+    named = environ.get(INVENTORY, "")
+    if not named:
+        return None
+    file = Path(named).expanduser()
+    if not file.is_file():
+        raise UsageError("config.inventory", f"{INVENTORY} names {file}, and there is no such file")
+    return file
+
+
+def made_by_tofu(environ: Mapping[str, str]) -> TofuOutputs | None:
+    """What OpenTofu made for this admin: the outputs beside the named inventory file, or in the usual folder. Raises as its two parts do."""
+    named = named_inventory(environ)
+    return read_tofu_outputs(named.parent if named else paths.inventory(), environ.get(ENVIRONMENT, ""))
 
 
 def read_tofu_outputs(folder: Path, environment: str = "") -> TofuOutputs | None:

@@ -135,8 +135,22 @@ def test_a_host_that_was_made_is_deployed_to_by_its_own_name(
     assert deployed("other.example.org", tmp_path, monkeypatch) == "usage.domain"
 
 
-def deployed(host: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **words: str) -> str:
+def test_a_deploy_and_the_settings_look_beside_the_same_inventory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, named = tmp_path / "usual", tmp_path / "named"
+    for folder in (usual, named):
+        folder.mkdir()
+    write(named, settings=output(SETTINGS), api_host=output(HOST))
+    assert deployed(HOST["domain"], usual, monkeypatch) == "usage.domain"
+    assert load(named, "support_tunnel: {}\n").api == SETTINGS["api"]
+    assert deployed(HOST["domain"], usual, monkeypatch, inventory=named / "all.yml") == "ssh.unknown"
+    assert deployed(HOST["domain"], usual, monkeypatch, inventory=named / "none.yml") == "config.inventory"
+
+
+def deployed(host: str, folder: Path, monkeypatch: pytest.MonkeyPatch, inventory: Path | str = "", **words: str) -> str:
     """The code of the error that it ends with."""
+    monkeypatch.setenv("SUPPORT_TUNNEL_INVENTORY", str(inventory))
     monkeypatch.setattr(paths, "inventory", lambda: folder)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("SUPPORT_TUNNEL_ENVIRONMENT", raising=False)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from support_tunnel.adapters import processes
+from support_tunnel.core.errors import HostError
 from tests.opentofu.tofu import SCHEMAS, schema_of
+from tools import provider_schema
 from tools.provider_bindings import Bindings, UnreadableError
 from tools.provider_schema import documents, packages, schema_document, used_types
 
@@ -14,6 +19,18 @@ GOOGLE = schema_of("google")["provider_schemas"]["registry.opentofu.org/hashicor
 INSTANCE = GOOGLE["resource_schemas"]["google_compute_instance"]["block"]
 
 
+@pytest.fixture(scope="module")
+def bindings() -> dict[str, Path]:
+    """The real packages; skipped where the package index does not have them."""
+    try:
+        return packages()
+    except HostError as error:
+        if "No matching distribution found" not in error.message:
+            raise
+        pytest.skip(error.message)
+
+
+@pytest.mark.usefixtures("bindings")
 def test_the_files_are_what_the_packages_say() -> None:
     """Downloads both packages where this machine has not had them yet, 50 MB, every file checked by its hash."""
     made = documents()
@@ -60,9 +77,46 @@ def test_what_our_files_use_is_found(tmp_path: Path) -> None:
     assert used_types("google", tmp_path) == [("data", "google_a"), ("resource", "google_b")]
 
 
-def test_a_type_that_the_provider_does_not_have_is_an_error() -> None:
+def test_half_a_package_is_downloaded_again_and_a_whole_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"google": b"all of it", "digitalocean": b"all of this, too"}
+    pins = (
+        f"cdktf-cdktf-provider-{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(data).hexdigest()}\n"
+        for name, data in content.items()
+    )
+    (tmp_path / "pins.txt").write_text("".join(pins))
+    monkeypatch.setattr(provider_schema, "PACKAGES", tmp_path / "pins.txt")
+    monkeypatch.setenv("SUPPORT_TUNNEL_TOOLS_CACHE", str(tmp_path))
+    downloads: list[Path] = []
+    fails = True
+
+    def download(command: Sequence[str | Path], *, timeout: float) -> None:
+        folder = Path(command[command.index("--dest") + 1])
+        downloads.append(folder)
+        for name, data in content.items():
+            half = data[: len(data) // 2] if fails else data
+            (folder / f"cdktf_cdktf_provider_{name}-1.0-py3-none-any.whl").write_bytes(half)
+        if fails:
+            raise HostError("process.timeout", "interrupted")
+
+    monkeypatch.setattr(processes, "run", download)
+    with pytest.raises(HostError):
+        packages()
+    assert list(provider_schema.cache().iterdir()) == []
+    fails = False
+    assert {name: file.read_bytes() for name, file in packages().items()} == content
+    packages()
+    assert len(downloads) == 2
+    packages()["google"].write_bytes(b"all")
+    assert {name: file.read_bytes() for name, file in packages().items()} == content
+    assert len(set(downloads)) == 3
+    assert sorted(provider_schema.cache().iterdir()) == sorted(packages().values())
+
+
+def test_a_type_that_the_provider_does_not_have_is_an_error(bindings: dict[str, Path]) -> None:
     with pytest.raises(UnreadableError, match="resource digitalocean_dropped"):
-        schema_document(packages()["digitalocean"], "digitalocean", [("resource", "digitalocean_dropped")])
+        schema_document(bindings["digitalocean"], "digitalocean", [("resource", "digitalocean_dropped")])
 
 
 ONE = """
