@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from support_tunnel.adapters.cloud_table import CLOUDS
+from support_tunnel.api.postgres_link import Database
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin_settings import load_admin_settings
 from support_tunnel.cli.tofu_outputs import TofuOutputs, read_tofu_outputs
+from support_tunnel.core.secret import Secret
 from tests.opentofu.tofu import OPENTOFU, Tofu, variables_of
 
 PAGE = (paths.REPOSITORY / "docs" / "opentofu.md").read_text()
@@ -21,6 +24,36 @@ def example(configuration: str) -> str:
     """The variables of the page for one configuration."""
     (text,) = re.findall(rf"```hcl\n# opentofu/{configuration}/prod\.tfvars\n(.*?)```", PAGE, re.DOTALL)
     return str(text)
+
+
+def test_the_machine_is_known_by_the_name_that_it_is_deployed_to() -> None:
+    (known,) = re.findall(r"`(\S+) ssh-ed25519 AAAA\.\.\.` into `~/\.ssh/known_hosts`", PAGE)
+    assert set(re.findall(r"^fab api\.deploy (\S+)", PAGE, re.MULTILINE)) == {known}
+
+
+@pytest.mark.parametrize("page", ["opentofu.md", "operations.md"])
+def test_a_connection_string_is_typed_into_a_file_that_nobody_else_reads(page: str, tmp_path: Path) -> None:
+    text = (paths.REPOSITORY / "docs" / page).read_text()
+    (command,) = re.findall(r"^(\(umask [^)]*\))", text, re.MULTILINE)
+    subprocess.run(
+        ["sh", "-c", f"umask 022; {command}"], cwd=tmp_path, input="host=x\n", text=True, check=True, timeout=60
+    )
+    assert (tmp_path / "database").read_text() == "host=x\n"
+    assert (tmp_path / "database").stat().st_mode & 0o777 == 0o600
+    assert re.findall(r"^.*(?:echo|printf).*(?:dbname|password).*$", text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("page", ["opentofu.md", "operations.md"])
+def test_a_database_that_is_told_a_password_has_to_prove_who_it_is(page: str) -> None:
+    text = (paths.REPOSITORY / "docs" / page).read_text()
+    strings = [
+        Database(Secret(string)).options
+        for string in re.findall(r"[`\n](host(?:addr)?=\S+ dbname=[^`\n]*)[`\n]", text)
+        if "password=" in string
+    ]
+    assert len(strings) == 1
+    assert {string["sslmode"] for string in strings} <= {"verify-ca", "verify-full"}
+    assert all(string["sslrootcert"] for string in strings)
 
 
 def complaints(tofu: Tofu, configuration: Path, tfvars: str) -> set[str]:
