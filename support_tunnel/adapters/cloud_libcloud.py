@@ -5,6 +5,7 @@ itself (busy, slow, briefly broken) is tried again after growing pauses of no fi
 
 Drivers raise whatever their libraries do (`requests`, XML parsers, bare `TypeError`), so `Exception` is caught at each call of one;
 nothing is swallowed: `cloud_failure` gives it one of our types and it is raised again, or an answer of the cloud replaces it.
+Over 300 lines: making, finding and ending ask the same list with the same patience, of servers and of firewalls.
 """
 
 from __future__ import annotations
@@ -171,15 +172,26 @@ class LibcloudCloud:
         firewall, driver = self.row.firewall, self._driver()
         if firewall is None or not spec.open_ports:
             return None
+        for known in self._listed_firewalls():
+            if known.name == spec.name and known.tags.get(_OURS) != spec.tags[_OURS]:
+                raise CloudError(
+                    "cloud.taken",
+                    f"the cloud {self.row.name} has a firewall {known.name} that is not this tunnel's",
+                    next_step=f"Rename or remove firewall {known.id} in the cloud's own console.",
+                )
+            if known.name == spec.name:
+                self._close(known.id)  # of an earlier try: it lets in another port
         return self._asked(lambda: self._patiently(lambda: firewall.open(driver, spec, self._told())))
 
     def _firewalls(self) -> Sequence[Opened]:
         """Those with our tag."""
+        return [opened for opened in self._listed_firewalls() if _OURS in opened.tags]
+
+    def _listed_firewalls(self) -> Sequence[Opened]:
         firewall, driver = self.row.firewall, self._driver()
         if firewall is None:
             return []
-        listed = self._asked(lambda: self._patiently(lambda: firewall.listed(driver, self._told())))
-        return [opened for opened in listed if _OURS in opened.tags]
+        return self._asked(lambda: self._patiently(lambda: firewall.listed(driver, self._told())))
 
     def _walls_without_server(self, servers: Sequence[Server]) -> list[Server]:
         held = {server.tags[_OURS] for server in servers}

@@ -88,6 +88,9 @@ class Amazon:
         )  # fmt: skip
         return str(made.instances[0].id)
 
+    def foreign_wall(self, name: str) -> str:
+        return str(self.backend.create_security_group(name, "web", None).id)
+
     def refusal(self, kind: str) -> Answer:
         status, code, message = _REFUSALS[kind]
         body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"

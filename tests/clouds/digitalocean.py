@@ -56,6 +56,14 @@ class DigitalOcean(Rest):
     def foreign(self, name: str) -> str:
         return str(self._make({"name": name, "tags": ["web"]})["id"])
 
+    def foreign_wall(self, name: str) -> str:
+        rule = {"protocol": "tcp", "ports": "80", "sources": {"addresses": ["0.0.0.0/0"]}}
+        self.firewalls["bb4b2611-1"] = {
+            "id": "bb4b2611-1", "name": f"{name}.2000000000", "tags": ["web"], "inbound_rules": [rule], "outbound_rules": [],
+            "status": "succeeded",
+        }  # fmt: skip
+        return "bb4b2611-1"
+
     def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
         for rule in wall["inbound_rules"]:
             for network in rule["sources"]["addresses"]:

@@ -68,6 +68,9 @@ class Provider(Protocol):
     def foreign(self, name: str) -> str:
         """Put a server there that somebody else made, and return its id."""
 
+    def foreign_wall(self, name: str) -> str:
+        """Put a firewall there that somebody else made, of our name, and return its id."""
+
     def refusal(self, kind: str) -> Answer:
         """As the provider words it: `auth`, `quota`, `rate`, `bad-request`, `retry`."""
 

@@ -75,6 +75,13 @@ class Google(Rest):
     def foreign(self, name: str) -> str:
         return str(self._make({"name": name, "labels": {"team": "web"}})["id"])
 
+    def foreign_wall(self, name: str) -> str:
+        self.firewalls[f"{name}-ssh-4"] = {
+            "name": f"{name}-ssh-4", "description": "web", "network": "global/networks/default", "direction": "INGRESS",
+            "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}], "sourceRanges": ["0.0.0.0/0"], "targetTags": ["web"],
+        }  # fmt: skip
+        return "web"
+
     def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
         zones = recorded("gce/aggregated_instances.json")["items"]
         made = copy.deepcopy(next(zone["instances"][0] for zone in zones.values() if "instances" in zone))

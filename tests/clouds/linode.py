@@ -51,6 +51,12 @@ class Linode(Rest):
     def foreign(self, name: str) -> str:
         return str(self._make({"label": name, "tags": ["web"]})["id"])
 
+    def foreign_wall(self, name: str) -> str:
+        rule = {"action": "ACCEPT", "protocol": "TCP", "ports": "80", "addresses": {"ipv4": ["0.0.0.0/0"]}}
+        rules = {"inbound_policy": "DROP", "inbound": [rule], "outbound_policy": "ACCEPT", "outbound": []}
+        self.firewalls["1"] = {"id": 1, "label": name, "tags": ["web"], "rules": rules, "status": "enabled"}
+        return "1"
+
     def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
         assert wall["rules"]["inbound_policy"] == "DROP"
         for rule in wall["rules"]["inbound"]:
@@ -88,6 +94,8 @@ class Linode(Rest):
         asked = json.loads(request.body)
         if not 3 <= len(asked["label"]) <= 32 or set(asked) != {"label", "tags", "rules"}:
             return answer(400, _error("label is not valid"))
+        if any(wall["label"] == asked["label"] for wall in self.firewalls.values()):
+            return answer(400, _error("Label must be unique: already exists"))
         number = next(self.numbers)
         self.firewalls[str(number)] = {**asked, "id": number, "status": "enabled"}
         return answer(200, self.firewalls[str(number)])

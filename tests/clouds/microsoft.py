@@ -76,6 +76,9 @@ class Microsoft(Rest):
         }
         return name
 
+    def foreign_wall(self, name: str) -> str:
+        raise NotImplementedError("its rules are in the group of their server")
+
     def _group(self, request: Request, name: str) -> Answer:
         asked = json.loads(request.body)
         if not set(asked) <= {"location", "tags"} or len(asked["tags"]) > 50:

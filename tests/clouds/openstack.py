@@ -62,6 +62,20 @@ class Openstack(Rest):
     def foreign(self, name: str) -> str:
         return str(self._make({"name": name, "metadata": {"team": "web"}})["id"])
 
+    def foreign_wall(self, name: str) -> str:
+        rule = {
+            "id": "1", "parent_group_id": "c1a0-1", "ip_protocol": "tcp", "from_port": 80, "to_port": 80, "group": {},
+            "ip_range": {"cidr": "0.0.0.0/0"},
+        }  # fmt: skip
+        self.firewalls["c1a0-1"] = {
+            "id": "c1a0-1",
+            "name": name,
+            "description": "web",
+            "tenant_id": "p",
+            "rules": [rule],
+        }
+        return "c1a0-1"
+
     def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
         for rule in wall["rules"]:
             assert rule["from_port"] == rule["to_port"]

@@ -54,6 +54,11 @@ class Vultr(Rest):
     def foreign(self, name: str) -> str:
         return str(self._make({"label": name, "tags": ["web"]})["id"])
 
+    def foreign_wall(self, name: str) -> str:
+        rule = {"ip_type": "v4", "protocol": "tcp", "port": "80", "subnet": "192.0.2.0", "subnet_size": 24}
+        self.firewalls["c4a0-1"] = {"id": "c4a0-1", "description": f"{name} of the web team", "rules": [rule]}
+        return "c4a0-1"
+
     def let_in(self, wall: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
         for rule in wall["rules"]:
             yield rule["protocol"], int(rule["port"]), f"{rule['subnet']}/{rule['subnet_size']}"

@@ -1,7 +1,7 @@
 """DigitalOcean. Its tags are words, so ours are `name:value`, and one bare `st-tunnel` that the list is asked for.
 
 A firewall there has no tags of its own, only those of the droplets that it is for: it is for those of one tunnel, and its name holds
-the hour in which it is over.
+the hour in which it is over and the attempt that it was made by.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
-    name = f"{spec.name}.{spec.tags['st-expires']}"
+    name = f"{spec.name}.{spec.tags['st-expires']}.{spec.tags['st-attempt']}"
     for known in driver.ex_firewalls():
         if known["name"] == name:
             return str(known["id"])
@@ -65,9 +65,10 @@ def _walls(driver: Any, told: Told) -> list[Opened]:
     found = []
     for wall in driver.ex_firewalls():
         tags = words.pairs(wall.get("tags") or [])
-        name, dot, expires = str(wall["name"]).partition(".")
+        name, dot, rest = str(wall["name"]).partition(".")
         if _OURS in tags and dot and name.startswith("st-"):
-            found.append(Opened(str(wall["id"]), name, {**tags, "st-expires": expires}))
+            expires, _, attempt = rest.partition(".")
+            found.append(Opened(str(wall["id"]), name, {**tags, "st-expires": expires, "st-attempt": attempt}))
     return found
 
 

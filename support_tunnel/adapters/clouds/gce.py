@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
-from support_tunnel.core.errors import UsageError
+from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
 __all__ = ["GCE"]
@@ -93,9 +93,14 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> None:
     """One rule may not mix IPv4 and IPv6, nor have two sets of sources: up to four, for the network tag of one server."""
-    there = {rule["name"] for rule in driver.ex_firewalls()}
+    there = {rule["name"]: _tags(rule) for rule in driver.ex_firewalls()}
     described = " ".join(words.words(words.for_server(spec), 80))
     for name, ports, networks in _rules(spec, told):
+        if name in there and there[name].get("st-attempt") != spec.tags["st-attempt"]:
+            raise CloudError(
+                "cloud.taken", f"the cloud gce has a firewall rule {name} that is not this tunnel's",
+                next_step=f"Remove rule {name} in the cloud's own console.",
+            )  # fmt: skip
         if name not in there:
             driver.ex_open_firewall(
                 {
@@ -121,18 +126,26 @@ def _rules(spec: ServerSpec, told: Told) -> Iterator[tuple[str, list[OpenPort], 
 
 
 def _walls(driver: Any, told: Told) -> list[Opened]:
-    found = {}
-    for rule in driver.ex_firewalls():
-        tags = words.pairs(str(rule.get("description", "")).split(" "))
-        for target in rule.get("targetTags", []) if "st-tunnel" in tags else []:
-            found[target] = Opened(target, target, tags)
-    return list(found.values())
+    found = {target: tags for target, _, tags in _ours(driver)}
+    return [Opened(target, target, tags) for target, tags in found.items()]
 
 
 def _close(driver: Any, target: str, told: Told) -> None:
+    for of, rule, _ in list(_ours(driver)):
+        if of == target:
+            driver.ex_close_firewall(rule)
+
+
+def _ours(driver: Any) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    """Our rules: the one server that each is for, its name, its tags. One for several servers was changed by somebody."""
     for rule in driver.ex_firewalls():
-        if rule.get("targetTags") == [target] and "st-tunnel:" in str(rule.get("description", "")):
-            driver.ex_close_firewall(rule["name"])
+        tags, targets = _tags(rule), rule.get("targetTags", [])
+        if "st-tunnel" in tags and len(targets) == 1:
+            yield targets[0], rule["name"], tags
+
+
+def _tags(rule: Mapping[str, Any]) -> Mapping[str, str]:
+    return words.pairs(str(rule.get("description", "")).split(" "))
 
 
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:

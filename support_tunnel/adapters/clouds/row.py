@@ -40,9 +40,12 @@ class Firewall:
     """Open ports of one server: opened before it is made, closed when it is gone. Each may be asked twice."""
 
     open: Callable[[Any, ServerSpec, Told], Any]
-    """Make it, named and tagged as the server; what it returns goes into the arguments of the server."""
+    """Make it, named and tagged as the server; what it returns goes into the arguments of the server.
+
+    What has its name was made a moment ago by a try whose answer was lost: whatever else `listed` showed is gone before.
+    """
     listed: Callable[[Any, Told], Sequence[Opened]]
-    """Those that carry our tag."""
+    """At least those that carry our tag."""
     close: Callable[[Any, str, Told], None]
     """Remove the one of this id; fails while a server still uses it."""
 
