@@ -4,16 +4,13 @@ the namespace's last slash, no namespace in errors, and a `<return>` in what del
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
-from tests.clouds.gate import Answer, Request
+import pytest
 
-# Read when moto is imported: images with the names that Debian publishes, and one that somebody else does.
-os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("moto_images.json"))
-os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
+from tests.clouds.gate import Answer, Request
 
 __all__ = ["Amazon"]
 
@@ -32,13 +29,17 @@ class Amazon:
     name = "ec2"
 
     def __init__(self) -> None:
-        from moto.backends import get_backend
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.server import DomainDispatcherApplication, create_backend_app
-        from werkzeug.test import Client
+        # Read when moto is imported and made: images with the names that Debian publishes, and one that somebody else does.
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("MOTO_AMIS_PATH", str(Path(__file__).with_name("moto_images.json")))
+            environment.setenv("MOTO_ENABLE_AMI_VALIDATION", "true")
+            from moto.backends import get_backend
+            from moto.core import DEFAULT_ACCOUNT_ID
+            from moto.server import DomainDispatcherApplication, create_backend_app
+            from werkzeug.test import Client
 
-        self.backend: Any = get_backend("ec2")[DEFAULT_ACCOUNT_ID][_REGION]
-        self.backend.reset()
+            self.backend: Any = get_backend("ec2")[DEFAULT_ACCOUNT_ID][_REGION]
+            self.backend.reset()
         self._client = Client(DomainDispatcherApplication(create_backend_app))
 
     def settings(self, url: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,5 +35,7 @@ def test_it_makes_one_server_below_its_cap_and_none_above(tmp_path: Path, cap: s
         )  # fmt: skip
         assert ("1 passed" in ran.stdout) == bool(made), ran.stdout
         assert ("above the cap" in ran.stdout) != bool(made)
-        assert played.sent(played.provider.creates) == made
+        sent = [json.loads(request.body) for request in played.log if played.provider.creates(request)]
+        assert len(sent) == made
+        assert ["support-tunnel-deadline.timer" in one["user_data"] for one in sent] == [True] * made, "it ends itself"
         assert played.provider.everything() == played.provider.walls() == []

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,14 @@ from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
 from support_tunnel.cli.admin_settings import load_admin_settings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.core.ports import OpenPort, Server, ServerSpec
+from support_tunnel.core.ssh_key import new_keypair
 from support_tunnel.core.waiting import wait_for
+from support_tunnel.desired.user_data import render_user_data
+from support_tunnel.flows.admin.launch import LOGIN_USER
 
 pytestmark = pytest.mark.live
 
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 HOURS = 1.0
 """What a server of this test lives at most, and so is reckoned with."""
 
@@ -30,6 +35,20 @@ def cap() -> float:
     said = os.environ.get("SUPPORT_TUNNEL_LIVE_CAP", "")
     assert said, "say what it may cost, in US dollars: SUPPORT_TUNNEL_LIVE_CAP=0.10"
     return float(said)
+
+
+def user_data(expires: datetime) -> str:
+    """A tunnel server's own, whose login nobody keeps: it ends itself if this test, and who ran it, never come back."""
+    host_private, host_public = new_keypair("live test, host")
+    _, login = new_keypair("live test, login")
+    return render_user_data(
+        TEMPLATES,
+        host_key_private=host_private,
+        host_key_public=host_public,
+        login_user=LOGIN_USER,
+        login_key=login,
+        expires=expires,
+    )
 
 
 def end(cloud: LibcloudCloud, tunnel: str) -> None:
@@ -52,7 +71,7 @@ def test_a_server_comes_and_goes() -> None:
     tunnel = os.urandom(16).hex()
     spec = ServerSpec(
         name=f"st-{tunnel[:8]}",
-        user_data="#cloud-config\n{}\n",
+        user_data=user_data(expires),
         expires=expires,
         tags={"st-tunnel": tunnel, "st-owner": "live test", "st-expires": str(int(expires.timestamp()))},
         lifetime=900,

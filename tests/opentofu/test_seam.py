@@ -108,6 +108,7 @@ def test_python_reads_what_tofu_writes(made: TofuOutputs, tmp_path: Path) -> Non
 def test_a_cloud_gets_only_settings_that_its_row_knows(made: TofuOutputs) -> None:
     clouds = made.settings["clouds"]
     assert isinstance(clouds, dict)
+    assert clouds
     for name, settings in clouds.items():
-        if name in CLOUDS:
-            assert set(settings) <= {setting.name for setting in CLOUDS[name].settings}
+        assert name in CLOUDS
+        assert set(settings) <= {setting.name for setting in CLOUDS[name].settings}
