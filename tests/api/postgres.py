@@ -26,7 +26,7 @@ from support_tunnel.api.postgres_schema import migrate
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
 
-__all__ = ["Postgres", "real_postgres"]
+__all__ = ["Postgres", "newest_programs", "real_postgres"]
 
 SETTINGS = {
     "listen_addresses": "",
@@ -120,12 +120,18 @@ class Postgres:
         assert self.keeper.stdout.readline() == "done\n"
 
 
+def newest_programs() -> Path:
+    """The folder of its newest version's. Skips where it is not installed."""
+    found = max(PROGRAMS.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (tools/setup)")
+    return found
+
+
 @contextmanager
 def real_postgres(**changes: str) -> Iterator[Postgres]:
     """Start it, with other settings of its own where some are given. Skips where it is not installed."""
-    programs = max(PROGRAMS.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (tools/setup)")
+    programs = newest_programs()
     folder = Path(tempfile.mkdtemp(prefix="st-postgres-"))
     # Not below /tmp where we may choose: a service with a /tmp of its own is to find it too.
     home = pwd.getpwnam("postgres").pw_dir if os.geteuid() == 0 else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.core.waiting import wait_for
+from tests.api.postgres import newest_programs
 
 HOLDS = """
 import sys
@@ -21,6 +22,7 @@ with real_postgres() as server, server.connect() as db:
 
 
 def test_it_goes_with_whoever_started_it() -> None:
+    newest_programs()
     command = [sys.executable, "-c", HOLDS]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
