@@ -11,19 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from support_tunnel.core.errors import CoordinatorError, SupportTunnelError, WrongState
 from support_tunnel.core.limits import Limits
-from support_tunnel.core.ports import Clock, Coordinator, CoordinatorUser
+from support_tunnel.core.ports import Clock, Coordinator, CoordinatorUser, Node
 from support_tunnel.core.report import Step
 from support_tunnel.core.tailnet import read_policy
-from support_tunnel.core.tailnet.passage import Passage
+from support_tunnel.core.tailnet.passage import DEVICE_TAG, Passage
 from support_tunnel.core.tailnet.standing import Belongings, Seen, astray, belongings
 from support_tunnel.core.tailnet.stay import Stay, read_stay
 from support_tunnel.flows.tailnet import LEASE, LOCK, close_passage
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["Reaped", "begin", "end", "look", "reap", "shorten"]
+__all__ = ["Reaped", "begin", "end", "leave", "look", "reap", "shorten"]
+
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(slots=True)
@@ -37,17 +40,23 @@ class Reaped:
 
 
 def look(coordinator: Coordinator) -> Seen:
-    """Everything of ours on the server. Raises CoordinatorError, also `tailnet.foreign`."""
+    """Everything of ours on the server; of a policy that is somebody else's, that it is. Raises CoordinatorError."""
     nodes, keys = coordinator.nodes(), coordinator.join_keys()
-    return Seen(nodes, keys, _passages(coordinator), coordinator.users())
+    try:
+        passages, unread = _passages(coordinator), ""
+    except CoordinatorError as foreign:
+        if foreign.code != "tailnet.foreign":
+            raise
+        passages, unread = (), foreign.message
+    return Seen(nodes, keys, passages, coordinator.users(), unread)
 
 
-def begin(coordinator: Coordinator, device: str, ticket: str, *, seconds: int, limits: Limits) -> Stay:
+def begin(coordinator: Coordinator, device: str, ticket: str, *, nonce: str, seconds: int, limits: Limits) -> Stay:
     """Record a stay of `seconds` from now. Raises WrongState `tunnels.full`, `tailnet.taken`; CoordinatorError.
 
     Judged after it is there, so that two tools at the same moment see each other: rather both are refused than one too many let in.
     """
-    stay = Stay(device, ticket, _after(coordinator, seconds))
+    stay = Stay(device, ticket, nonce, _after(coordinator, seconds))
     _create(coordinator, stay.user)
     # Also those past their end: as long as they are there, so may be their helpers.
     others = {
@@ -68,53 +77,66 @@ def begin(coordinator: Coordinator, device: str, ticket: str, *, seconds: int, l
     return stay
 
 
-def shorten(coordinator: Coordinator, device: str, seconds: int) -> None:
-    """Let the stay end in `seconds` where it would end later; the new record is there before the old one goes."""
-    now = [(user, stay) for user in coordinator.users() if (stay := read_stay(user.name)) and stay.device == device]
+def shorten(coordinator: Coordinator, device: str, nonce: str, seconds: int) -> None:
+    """Let the stay end in `seconds` where it would end later; the new record is there before the old one goes.
+
+    With it goes that of a second tool, which was refused and died: it would be older than the new one, and pass for the tunnel's.
+    """
+    now = [stay for _, stay in _records(coordinator, device) if stay.nonce == nonce]
     if not now:
         raise WrongState(
             "tunnel.over", "this tunnel was ended on the Headscale server", next_step="Ask for a new code."
         )
-    wanted = Stay(device, now[0][1].ticket, _after(coordinator, max(1, seconds)))
-    if min(stay.end for _, stay in now) <= wanted.end:
+    wanted = Stay(device, now[0].ticket, nonce, _after(coordinator, max(1, seconds)))
+    if min(stay.end for stay in now) <= wanted.end:
         return
     _create(coordinator, wanted.user)
-    for user, _ in now:
+    old = [(user, stay) for user, stay in _records(coordinator, device) if stay != wanted]
+    for user, _ in sorted(old, key=lambda pair: pair[1].nonce == nonce):  # one's own last
         _delete_user(coordinator, user)
 
 
-def end(coordinator: Coordinator, clock: Clock, device: str, ending: Teardown) -> None:
+def leave(coordinator: Coordinator, clock: Clock, device: str, nonce: str, ending: Teardown) -> bool:
+    """As `end`, for the tool that drew `nonce`. Of a tunnel that is another's its own record goes and no more; gives whether it is."""
+    theirs = False
+    with suppress(CoordinatorError):  # each step looks for itself
+        theirs = _seen(coordinator).anothers(device, nonce)
+    if not theirs:
+        end(coordinator, clock, device, ending, nonce=nonce)
+        return False
+    with ending.step("not ours: the tunnel on the Headscale server is somebody else's, and nothing of it was touched"):
+        for user in _belongings(coordinator, device, nonce).users:
+            _delete_user(coordinator, user)
+    return True
+
+
+def end(coordinator: Coordinator, clock: Clock, device: str, ending: Teardown, *, nonce: str | None = None) -> None:
     """End one tunnel: each step is named in `ending`, runs whatever became of the others, and is proved by looking again.
 
     The device's node goes first: that is what cuts an open stream. The record goes last and only if nothing else is left, so a
-    reaper goes on where this could not.
+    reaper goes on where this could not. Whosever the tunnel is; with a `nonce` only where it is that tool's.
     """
     began = len(ending.failures)
+    with ending.step("the device's node deleted") as words:
+        nodes = [node for node in _belongings(coordinator, device, nonce).nodes if _is_device(node)]
+        words += _each(nodes, _called, lambda node: _delete_node(coordinator, node.id))
     with ending.step("join keys expired") as words:
-        expired = _belongings(coordinator, device).keys
-        for key in expired:
-            coordinator.expire_join_key(key.id)
-        words.append(f"{len(expired)}")
-    with ending.step("nodes deleted, the device's first") as words:
-        trouble: list[CoordinatorError] = []
-        for node in _belongings(coordinator, device).nodes:
-            try:
-                _delete_node(coordinator, node.id)
-                words.append(f"{node.name} ({node.id})")
-            except CoordinatorError as error:
-                trouble.append(error)
-        if trouble:
-            raise trouble[0]
-    with ending.step("the server's lists read again: no node, no key that lets in") as words:
-        left = _belongings(coordinator, device)
+        keys = _belongings(coordinator, device, nonce).keys
+        words.append(f"{len(_each(keys, lambda key: key.id, lambda key: _expire_key(coordinator, key.id)))}")
+    with ending.step("the other nodes deleted") as words:
+        nodes = list(_belongings(coordinator, device, nonce).nodes)
+        words += _each(nodes, _called, lambda node: _delete_node(coordinator, node.id))
+    with ending.step("the server's lists read again: no node, no key that lets in"):
+        left = belongings(look(coordinator), device, coordinator.now(), nonce)
         _require_none([*(node.name for node in left.nodes), *(f"key {key.id}" for key in left.keys)])
     with ending.step("the policy lets nobody in, read back"):
-        close_passage(coordinator, clock, device)
-        _require_none(passage.device for passage in _passages(coordinator) if passage.device == device)
+        if nonce is None or not _seen(coordinator).anothers(device, nonce):
+            close_passage(coordinator, clock, device)
+            _require_none(passage.device for passage in _passages(coordinator) if passage.device == device)
     with ending.step("the tunnel's user deleted") as words:
         if len(ending.failures) > began:
             raise CoordinatorError("headscale.leftovers", "kept as the record of what is left", next_step=_AGAIN)
-        for user in _belongings(coordinator, device).users:
+        for user in _belongings(coordinator, device, nonce).users:
             _delete_user(coordinator, user)
             words.append(user.name)
 
@@ -122,11 +144,14 @@ def end(coordinator: Coordinator, clock: Clock, device: str, ending: Teardown) -
 def reap(coordinator: Coordinator, clock: Clock, *, dry_run: bool = False) -> Reaped:
     """End every tunnel past its own end, and what is of no tunnel. Raises CoordinatorError before anything is done.
 
-    A server that cannot be read whole is one where nothing is over: only what was seen is ended.
+    A server that cannot be read whole is one where nothing is over: only what was seen is ended. With a policy of somebody else's
+    that is said, tunnels past their end are cut off all the same, and their records stay.
     """
     reaped = Reaped()
     now = coordinator.now()
     seen = look(coordinator)
+    if seen.unread:
+        reaped.failed.append(("policy", seen.unread))
     for stay in seen.over(now):
         label = f"tunnel {stay.device} on the Headscale server (ticket {stay.ticket}, over since {stay.until:%Y-%m-%d %H:%M} UTC)"
         if not dry_run:
@@ -151,7 +176,7 @@ _AGAIN = "Run `fab sweep`."
 
 def _tidy(coordinator: Coordinator, clock: Clock, lost: Belongings, reaped: Reaped, *, dry_run: bool) -> None:
     todo: list[tuple[str, Callable[[], None]]] = [
-        *((f"join key {key.id} of no tunnel", partial(coordinator.expire_join_key, key.id)) for key in lost.keys),
+        *((f"join key {key.id} of no tunnel", partial(_expire_key, coordinator, key.id)) for key in lost.keys),
         *((f"node {node.name} of no tunnel", partial(_delete_node, coordinator, node.id)) for node in lost.nodes),
         *(
             (f"policy rule of {way.device}", partial(close_passage, coordinator, clock, way.device))
@@ -167,13 +192,46 @@ def _tidy(coordinator: Coordinator, clock: Clock, lost: Belongings, reaped: Reap
             reaped.failed.append((label, error.message))
 
 
-def _belongings(coordinator: Coordinator, device: str) -> Belongings:
-    """A policy that is not ours keeps no node from being deleted; the step of the policy says what is wrong with it."""
+def _belongings(coordinator: Coordinator, device: str, nonce: str | None) -> Belongings:
+    return belongings(_seen(coordinator), device, coordinator.now(), nonce)
+
+
+def _seen(coordinator: Coordinator) -> Seen:
+    """A policy that cannot be read keeps no device connected; the steps that read it back say what is wrong with it."""
     nodes, keys = coordinator.nodes(), coordinator.join_keys()
-    passages: tuple[Passage, ...] = ()
-    with suppress(CoordinatorError):
+    passages, unread = tuple[Passage, ...](), ""
+    try:
         passages = _passages(coordinator)
-    return belongings(Seen(nodes, keys, passages, coordinator.users()), device, coordinator.now())
+    except CoordinatorError as trouble:
+        unread = trouble.message
+    return Seen(nodes, keys, passages, coordinator.users(), unread)
+
+
+def _records(coordinator: Coordinator, device: str) -> list[tuple[CoordinatorUser, Stay]]:
+    return [(user, stay) for user in coordinator.users() if (stay := read_stay(user.name)) and stay.device == device]
+
+
+def _each(things: Iterable[_Thing], called: Callable[[_Thing], str], done: Callable[[_Thing], None]) -> list[str]:
+    """All of them, also after one that failed; give their names. Raises the first's CoordinatorError, once all were tried."""
+    names: list[str] = []
+    trouble: list[CoordinatorError] = []
+    for thing in things:
+        try:
+            done(thing)
+            names.append(called(thing))
+        except CoordinatorError as error:
+            trouble.append(error)
+    if trouble:
+        raise trouble[0]
+    return names
+
+
+def _is_device(node: Node) -> bool:
+    return any(DEVICE_TAG.fullmatch(tag) for tag in node.tags)
+
+
+def _called(node: Node) -> str:
+    return f"{node.name} ({node.id})"
 
 
 def _passages(coordinator: Coordinator) -> tuple[Passage, ...]:
@@ -202,6 +260,14 @@ def _withdraw(coordinator: Coordinator, stay: Stay) -> None:
 def _delete_user(coordinator: Coordinator, user: CoordinatorUser) -> None:
     try:
         coordinator.delete_user(user.id)
+    except CoordinatorError as error:
+        if error.code != "headscale.absent":
+            raise
+
+
+def _expire_key(coordinator: Coordinator, key: str) -> None:
+    try:
+        coordinator.expire_join_key(key)
     except CoordinatorError as error:
         if error.code != "headscale.absent":
             raise

@@ -15,6 +15,7 @@ from support_tunnel.core.tailnet.standing import Belongings, Seen, astray, belon
 from support_tunnel.core.tailnet.stay import Stay, read_stay
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+OURS, THEIRS = "00000001", "00000002"
 LATER = NOW + timedelta(minutes=5)
 A = Passage("t-1", "aaaaaaaa", ("ann", "hana"), (47022,))
 B = Passage("t-1", "bbbbbbbb", ("ann",), (47022,))
@@ -25,8 +26,8 @@ def user(number: int, name: str) -> CoordinatorUser:
     return CoordinatorUser(str(number), name, NOW)
 
 
-def stay(passage: Passage, end: datetime = LATER) -> Stay:
-    return Stay(passage.device, passage.ticket, int(end.timestamp()))
+def stay(passage: Passage, end: datetime = LATER, nonce: str = OURS) -> Stay:
+    return Stay(passage.device, passage.ticket, nonce, int(end.timestamp()))
 
 
 def node(number: int, *tags: str) -> Node:
@@ -49,7 +50,7 @@ def ids(found: Belongings) -> tuple[list[str], list[str], list[str], list[str]]:
 @given(st.text("0123456789abcdef", min_size=8, max_size=8), st.text(min_size=1), st.integers(10**9, 10**10 - 1))
 def test_a_record_is_read_back_whatever_the_ticket_is_called(device: str, ticket: str, end: int) -> None:
     try:
-        made = Stay(device, label(ticket), end)
+        made = Stay(device, label(ticket), OURS, end)
     except UsageError:
         assert not ticket.strip()
         return
@@ -62,13 +63,16 @@ def test_a_record_is_read_back_whatever_the_ticket_is_called(device: str, ticket
     [
         "support-tunnel-policy-lock",
         "st-aaaaaaaa-1764158400",
-        "st-aaaaaaaa-t-1-999999999",
-        "st-aaaaaaaa-t--1-1764158400",
-        "st-AAAAAAAA-t-1-1764158400",
-        "st-aaaaaaa-t-1-1764158400",
-        "st-aaaaaaaa-t-1-1764158400x",
-        "xst-aaaaaaaa-t-1-1764158400",
-        f"st-aaaaaaaa-{'t' * 27}-1764158400",
+        "st-aaaaaaaa-t-1-1764158400",
+        "st-aaaaaaaa-t-1-0000000g-1764158400",
+        "st-aaaaaaaa-00000001-1764158400",
+        "st-aaaaaaaa-t-1-00000001-999999999",
+        "st-aaaaaaaa-t--1-00000001-1764158400",
+        "st-AAAAAAAA-t-1-00000001-1764158400",
+        "st-aaaaaaa-t-1-00000001-1764158400",
+        "st-aaaaaaaa-t-1-00000001-1764158400x",
+        "xst-aaaaaaaa-t-1-00000001-1764158400",
+        f"st-aaaaaaaa-{'t' * 27}-00000001-1764158400",
         "ann",
     ],
 )
@@ -79,13 +83,14 @@ def test_somebody_elses_user_is_no_record(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        (("aaaaaaaa", "T 1", 1764158400), "tailnet.name"),
-        (("aaaa", "t-1", 1764158400), "tailnet.device"),
-        (("aaaaaaaa", "t-1", 100), "tailnet.end"),
-        (("aaaaaaaa", "t-1", 10**10), "tailnet.end"),
+        (("aaaaaaaa", "T 1", OURS, 1764158400), "tailnet.name"),
+        (("aaaa", "t-1", OURS, 1764158400), "tailnet.device"),
+        (("aaaaaaaa", "t-1", "zz", 1764158400), "tailnet.nonce"),
+        (("aaaaaaaa", "t-1", OURS, 100), "tailnet.end"),
+        (("aaaaaaaa", "t-1", OURS, 10**10), "tailnet.end"),
     ],
 )
-def test_what_no_record_can_say_is_refused(given: tuple[str, str, int], code: str) -> None:
+def test_what_no_record_can_say_is_refused(given: tuple[str, str, str, int], code: str) -> None:
     with pytest.raises(UsageError) as refused:
         Stay(*given)
     assert refused.value.code == code

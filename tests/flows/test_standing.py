@@ -19,6 +19,7 @@ from support_tunnel.testing.clock import ManualClock
 from support_tunnel.testing.fake_headscale import FakeCoordinator, FakeHeadscale
 
 HOUR = 3600
+OURS, THEIRS = "00000001", "00000002"
 A = Passage("t-1", "aaaaaaaa", ("ann", "hana"), (47022,))
 B = Passage("t-1", "bbbbbbbb", ("ann",), (47022,))
 
@@ -34,7 +35,7 @@ class Server:
 
     def opened(self, passage: Passage, *, seconds: int = HOUR, coordinator: Coordinator | None = None) -> None:
         face = coordinator or self.face
-        begin(face, passage.device, passage.ticket, seconds=seconds, limits=Limits())
+        begin(face, passage.device, passage.ticket, nonce=OURS, seconds=seconds, limits=Limits())
         open_passage(face, self.clock, passage)
         for tag in passage.tags:
             self.headscale.join(face.create_join_key(600, tags=[tag]).text, tag.rpartition("--")[2])
@@ -71,14 +72,14 @@ def ended(server: Server, device: str, coordinator: Coordinator | None = None) -
 
 def test_the_sixth_at_once_is_refused_and_leaves_no_record(server: Server) -> None:
     for number in range(5):
-        begin(server.face, f"{number:08x}", "t", seconds=HOUR, limits=Limits())
+        begin(server.face, f"{number:08x}", "t", nonce=OURS, seconds=HOUR, limits=Limits())
     with pytest.raises(WrongState) as refused:
-        begin(server.face, "ffffffff", "t", seconds=HOUR, limits=Limits())
+        begin(server.face, "ffffffff", "t", nonce=OURS, seconds=HOUR, limits=Limits())
     assert refused.value.code == "tunnels.full"
     assert "tunnel.close" in refused.value.next_step
     assert len(look(server.face).stays) == 5
     ended(server, "00000000")
-    begin(server.face, "ffffffff", "t", seconds=HOUR, limits=Limits())
+    begin(server.face, "ffffffff", "t", nonce=OURS, seconds=HOUR, limits=Limits())
 
 
 def test_two_tools_at_the_last_place_do_not_both_get_it(server: Server) -> None:
@@ -88,19 +89,19 @@ def test_two_tools_at_the_last_place_do_not_both_get_it(server: Server) -> None:
         def users(self):  # type: ignore[no-untyped-def]  # the other tool, between making and looking
             if not self.done:
                 self.done = True
-                server.face.create_user("st-bbbbbbbb-t-1999999999")
+                server.face.create_user("st-bbbbbbbb-t-00000002-1999999999")
             return super().users()
 
     other = Meanwhile(server.headscale, server.headscale.mint_api_key(HOUR).text)
     with pytest.raises(WrongState, match="at once"):
-        begin(other, "aaaaaaaa", "t", seconds=HOUR, limits=Limits(at_once=1))
+        begin(other, "aaaaaaaa", "t", nonce=OURS, seconds=HOUR, limits=Limits(at_once=1))
     assert list(look(server.face).stays) == ["bbbbbbbb"]
 
 
 def test_a_tunnel_that_is_there_already_is_not_taken_over(server: Server) -> None:
     server.opened(A)
     with pytest.raises(WrongState) as refused:
-        begin(server.face, A.device, A.ticket, seconds=2 * HOUR, limits=Limits())
+        begin(server.face, A.device, A.ticket, nonce=THEIRS, seconds=2 * HOUR, limits=Limits())
     assert refused.value.code == "tailnet.taken"
     assert look(server.face).stays[A.device].until == server.clock.now().replace(microsecond=0) + timedelta(hours=1)
 
@@ -112,22 +113,27 @@ def test_a_record_whose_making_broke_off_is_found_by_its_name(server: Server) ->
             raise CoordinatorError("headscale.unsure", "it may have happened")
 
     begin(
-        Unsure(server.headscale, server.headscale.mint_api_key(HOUR).text), A.device, "t", seconds=HOUR, limits=Limits()
+        Unsure(server.headscale, server.headscale.mint_api_key(HOUR).text),
+        A.device,
+        "t",
+        nonce=OURS,
+        seconds=HOUR,
+        limits=Limits(),
     )
     assert list(look(server.face).stays) == [A.device]
 
 
 def test_an_end_comes_closer_and_never_goes_further_away(server: Server) -> None:
-    begin(server.face, A.device, "t", seconds=HOUR, limits=Limits())
+    begin(server.face, A.device, "t", nonce=OURS, seconds=HOUR, limits=Limits())
     first = look(server.face).stays[A.device].until
-    shorten(server.face, A.device, 2 * HOUR)
+    shorten(server.face, A.device, OURS, 2 * HOUR)
     assert look(server.face).stays[A.device].until == first
-    shorten(server.face, A.device, 600)
+    shorten(server.face, A.device, OURS, 600)
     assert look(server.face).stays[A.device].until == first - timedelta(seconds=HOUR - 600)
     assert len(server.headscale.users) == 2  # and somebody's
     ended(server, A.device)
     with pytest.raises(WrongState):
-        shorten(server.face, A.device, 600)
+        shorten(server.face, A.device, OURS, 600)
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -139,16 +145,17 @@ def test_the_end_names_every_step_and_leaves_the_other_tunnel_and_others_alone(s
     server.of_others()
     ending = ended(server, A.device)
     assert [step.what for step in ending.steps] == [
+        "the device's node deleted",
         "join keys expired",
-        "nodes deleted, the device's first",
+        "the other nodes deleted",
         "the server's lists read again: no node, no key that lets in",
         "the policy lets nobody in, read back",
         "the tunnel's user deleted",
     ]
     assert all(step.done for step in ending.steps)
-    assert ending.steps[1].words.startswith("d-aaaaaaaa")
-    assert "h-hana" in ending.steps[1].words
-    assert "h-ann" not in ending.steps[1].words, "another tunnel of the ticket has her too"
+    assert ending.steps[0].words.startswith("d-aaaaaaaa")
+    assert "h-hana" in ending.steps[2].words
+    assert "h-ann" not in ending.steps[2].words, "another tunnel of the ticket has her too"
     assert read_policy(server.headscale.policy.text) == (B,)  # type: ignore[union-attr]  # it was set
     ended(server, B.device)
     assert server.left() == []
@@ -173,7 +180,7 @@ def test_a_step_that_fails_is_named_the_rest_runs_and_the_record_stays(server: S
             return super().__getattribute__(name)
 
     ending = ended(server, A.device, Broken(server.headscale, server.headscale.mint_api_key(HOUR).text))
-    assert len(ending.steps) == 5
+    assert len(ending.steps) == 6
     assert any("500" in step.words for step in ending.steps if not step.done)
     assert not ending.steps[-1].done
     assert A.device in look(server.face).stays
@@ -189,8 +196,8 @@ def test_a_policy_of_somebody_else_keeps_no_node_connected(server: Server) -> No
     server.face.set_policy('{"grants": []}')
     ending = ended(server, A.device)
     assert server.headscale.nodes == {}
-    assert [step.done for step in ending.steps] == [True, True, True, False, False]
-    assert "not written by support-tunnel" in ending.steps[3].words
+    assert [step.done for step in ending.steps] == [True, True, True, True, False, False]
+    assert "not written by support-tunnel" in ending.steps[4].words
 
 
 # --- the reaper -----------------------------------------------------------------------------------------------------

@@ -131,8 +131,9 @@ def test_the_end_says_each_step_and_is_kept(world: World) -> None:
     (report,) = world.ledger.reports()
     assert (report.tunnel, report.ticket, report.complete) == (world.tunnel, "T-7", True)
     assert [step.what for step in report.steps] == [
+        "the device's node deleted",
         "join keys expired",
-        "nodes deleted, the device's first",
+        "the other nodes deleted",
         "the server's lists read again: no node, no key that lets in",
         "the policy lets nobody in, read back",
         "the tunnel's user deleted",

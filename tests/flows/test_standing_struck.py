@@ -12,12 +12,12 @@ from support_tunnel.core.ports import Coordinator
 from support_tunnel.flows.standing import end, reap, shorten
 from support_tunnel.flows.teardown import Teardown
 from support_tunnel.testing.faults import Fault, FaultWiring, Side
-from tests.flows.test_standing import HOUR, A, B, Server
+from tests.flows.test_standing import HOUR, OURS, A, B, Server
 from tests.flows.turns import Killed
 
 WORK: dict[str, Callable[[Server, Coordinator], object]] = {
     "open": lambda server, face: server.opened(A, coordinator=face),
-    "shorten": lambda server, face: shorten(face, B.device, 60),
+    "shorten": lambda server, face: shorten(face, B.device, OURS, 60),
     "end": lambda server, face: end(face, server.clock, B.device, Teardown()),
     "reap": lambda server, face: reap(face, server.clock),
 }

@@ -45,7 +45,7 @@ class Office:
 
     def opened(self, passage: Passage, *, seconds: int) -> None:
         """As `tunnel.create` does, with a device and a helper who are real nodes."""
-        begin(self.client, passage.device, passage.ticket, seconds=seconds, limits=Limits())
+        begin(self.client, passage.device, passage.ticket, nonce="00000001", seconds=seconds, limits=Limits())
         open_passage(self.client, CLOCK, passage)
         for tag in passage.tags:
             key = self.client.create_join_key(600, tags=[tag]).text
@@ -136,7 +136,7 @@ def test_past_its_end_it_is_reaped_with_its_helper_still_connected(office: Offic
 
 def test_a_server_that_is_away_is_said_and_nothing_is_taken_for_gone(office: Office) -> None:
     way = Passage("t-4", "dddddddd", ("hana",), (47022,))
-    begin(office.client, way.device, way.ticket, seconds=1, limits=Limits())
+    begin(office.client, way.device, way.ticket, nonce="00000001", seconds=1, limits=Limits())
     office.server.kill()
     try:
         status, swept = office.fab("sweep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -85,6 +86,7 @@ def create_server(
         device_name=offer.offer.name,
         headscale=standing.url if standing else "",
         ticket=ticket,
+        nonce=secrets.token_hex(4) if standing else "",
     )
     with ports.vault.hold(tunnel):
         try:

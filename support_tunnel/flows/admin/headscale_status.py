@@ -54,6 +54,8 @@ def headscale_status(ports: AdminPorts) -> Health:
     if ends is not None and ends - now < SOON:
         problems.append(f"Its certificate ends {ends:%Y-%m-%d %H:%M} UTC: renew it.")
     seen = look(coordinator)
+    if seen.unread:
+        problems.append(f"No tunnel can begin or end whole: {seen.unread}. Use a Headscale server for support alone.")
     tunnels = tuple(sorted(seen.stays.values(), key=lambda stay: stay.end))
     lost = astray(seen, now)
     leftovers = [

@@ -53,7 +53,7 @@ class StandingServer:
         now, ttl = self._ports.clock.now(), session.answer.ttl
         # `until` is by the device's clock, the record by the server's: what is left of it is the same by both.
         left = (ready.until - session.device_offset - now).total_seconds()
-        shorten(self._coordinator, Names(self._entry.tunnel).short, int(min(left, ttl)))
+        shorten(self._coordinator, Names(self._entry.tunnel).short, self._entry.nonce, int(min(left, ttl)))
         self._prove(session)
         return Hops(
             ThroughOwnNode(_own_node(self._ports).through(self._entry.tunnel)),
@@ -134,7 +134,7 @@ def settle(
     coordinator = coordinator_of(ports, standing)
     ports.progress.step(f"Opening the way on the Headscale server ({standing.url})")
     left = int((entry.expires - ports.clock.now()).total_seconds())
-    begin(coordinator, way.device, way.ticket, seconds=left, limits=ports.limits)
+    begin(coordinator, way.device, way.ticket, nonce=entry.nonce, seconds=left, limits=ports.limits)
     # Before anybody joins: without a rule all of ours see nobody, without a policy everybody sees all.
     open_passage(coordinator, ports.clock, way)
     key = coordinator.create_join_key(JOIN_SECONDS, tags=[way.device_tag])

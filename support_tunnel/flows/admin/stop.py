@@ -17,7 +17,7 @@ from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import CLAIM, LOGIN_KEY, load_channel, load_reached, save_channel
 from support_tunnel.flows.admin.spending import return_rented
 from support_tunnel.flows.admin.standing_server import named_by
-from support_tunnel.flows.standing import end
+from support_tunnel.flows.standing import leave
 from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["Ended", "end_tunnel", "keep", "stop", "tear_down"]
@@ -54,11 +54,14 @@ def end_tunnel(ports: AdminPorts, tunnel: TunnelId) -> Ended:
     with ending.step():
         if entry is not None and entry.stage != "stopping":
             ports.ledger.write(replace(entry, stage="stopping"))
+    theirs = False
     if entry is not None and entry.headscale:
         # First of all: this is what cuts whoever is connected, and it waits for nobody.
-        _leave_standing(ports, entry, ending)
+        theirs = _leave_standing(ports, entry, ending)
     with ending.step("device told") as words:
-        if (claim := ports.vault.get(tunnel, CLAIM)) is not None:
+        if theirs:
+            words.append("not from here: it is connected to somebody else, or will be")
+        elif (claim := ports.vault.get(tunnel, CLAIM)) is not None:
             # A device that was not heard to be open has nothing to say; it sees the stop, or the closed mailbox.
             wait = FAREWELL if entry is not None and entry.stage == "connected" else 0.0
             words += _tell(ports, tunnel, ports.mailbox_for(claim), wait)
@@ -94,14 +97,16 @@ def keep(ports: AdminPorts, report: Report) -> None:
         ports.progress.note(f"The report could not be kept: {trouble}.")
 
 
-def _leave_standing(ports: AdminPorts, entry: LedgerEntry, ending: Teardown) -> None:
+def _leave_standing(ports: AdminPorts, entry: LedgerEntry, ending: Teardown) -> bool:
+    """Give whether the tunnel there is somebody else's."""
     ports.progress.step("Ending the tunnel on the Headscale server")
-    failed = len(ending.failures)
+    failed, theirs = len(ending.failures), False
     with ending.step():
         coordinator = named_by(ports, entry.headscale)
-        end(coordinator, ports.clock, Names(entry.tunnel).short, ending)
+        theirs = leave(coordinator, ports.clock, Names(entry.tunnel).short, entry.nonce, ending)
     if len(ending.failures) > failed and not ending.steps:
         ending.steps.append(Step("ended on the Headscale server", False, str(ending.failures[failed])))
+    return theirs
 
 
 def tear_down(ports: AdminPorts, tunnel: TunnelId) -> None:
