@@ -9,7 +9,8 @@ import pytest
 
 from support_tunnel.core.errors import CoordinatorError
 from support_tunnel.core.ports import Coordinator
-from support_tunnel.flows.standing import end, reap, shorten
+from support_tunnel.core.tailnet import Passage
+from support_tunnel.flows.standing import end, look, reap, shorten
 from support_tunnel.flows.teardown import Teardown
 from support_tunnel.testing.faults import Fault, FaultWiring, Side
 from tests.flows.test_standing import HOUR, OURS, A, B, Server
@@ -21,12 +22,15 @@ WORK: dict[str, Callable[[Server, Coordinator], object]] = {
     "end": lambda server, face: end(face, server.clock, B.device, Teardown()),
     "reap": lambda server, face: reap(face, server.clock),
 }
+LIVE = Passage("t-1", "cccccccc", ("ann",), (47022,))
+"""A tunnel of the same ticket, and its helper is one of the others' too; nothing below ends it."""
 DEEDS = {"failed": CoordinatorError("headscale.unsure", "it may have happened"), "killed": Killed()}
 
 
 def prepared(name: str) -> Server:
     server = Server()
     server.opened(B, seconds=600)
+    server.opened(LIVE, seconds=24 * HOUR)
     server.of_others()
     if name == "reap":
         server.clock.advance(601)
@@ -52,6 +56,8 @@ def test_wherever_it_breaks_off_the_reaper_leaves_nothing_and_touches_nobody_els
 def strike(name: str, kind: str, number: int, side: Side, where: str) -> None:
     server = prepared(name)
 
+    before = live(server)
+
     def deed() -> None:
         raise DEEDS[kind]
 
@@ -59,7 +65,21 @@ def strike(name: str, kind: str, number: int, side: Side, where: str) -> None:
     with suppress(CoordinatorError, Killed):
         WORK[name](server, wiring.wrap("coordinator", server.face))
     assert wiring.struck, where
+    assert [thing for thing in before if thing not in live(server)] == [], where
     server.clock.advance(2 * HOUR)
     assert reap(server.face, server.clock).failed == [], where
+    assert [thing for thing in before if thing not in live(server)] == [], where
+    end(server.face, server.clock, LIVE.device, Teardown())
     assert server.left() == [], where
     assert [node.name for node in server.headscale.nodes.values()] == ["laptop"], where
+
+
+def live(server: Server) -> list[object]:
+    """What LIVE has or shares, as it is: its device, its helper, their keys, its record and its rule."""
+    here = server.headscale
+    return [
+        *(node for node in here.nodes.values() if set(node.tags) & set(LIVE.tags)),
+        *(key for key in here.keys.values() if set(key.tags) & set(LIVE.tags)),
+        *(user for user in here.users.values() if LIVE.device in user.name),
+        *(passage for passage in look(server.face).passages if passage == LIVE),
+    ]
