@@ -205,7 +205,9 @@ def standing(people: Crew) -> Iterator[Standing]:
                 f"{listening.replace(str(PORTS[1:]), str(ports))}; until ss -Hltn | grep -q ':{OTHER} '; do sleep 0.05; done"
             )
         with server.client() as client:
-            client.create_user(Stay(NEIGHBOUR.device, NEIGHBOUR.ticket, int(client.now().timestamp()) + 3600).user)
+            client.create_user(
+                Stay(NEIGHBOUR.device, NEIGHBOUR.ticket, "0" * 8, int(client.now().timestamp()) + 3600).user
+            )
             open_passage(client, CLOCK, NEIGHBOUR)
             walls = {"tailscale_node_ports": list(PORTS), "tailscale_node_opens": True}
             neighbour = Node(other, NEIGHBOUR.device, server, (NEIGHBOUR.device_tag,), walls)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.core.waiting import wait_for
-from support_tunnel.flows.standing import shorten
+from support_tunnel.flows.standing import look, shorten
 from tests.onebox.crew import PATIENCE, Crew
 from tests.onebox.standing import CLOCK, NEIGHBOUR, Standing, Tunnel, standing
 from tests.roles.hosts import SESSION_PORT, run
@@ -119,7 +119,7 @@ def test_a_reaper_with_the_servers_key_alone_ends_a_tunnel_whose_tool_was_killed
     assert early.status == 0, early.stderr
     assert len(stood.of(tunnel)) == 5, "what is in time stays: user, device, helper, admin, rule"
 
-    shorten(stood.client, tunnel.names.short, 1)
+    shorten(stood.client, tunnel.names.short, look(stood.client).stays[tunnel.names.short].nonce, 1)
     over = stood.client.now()
     wait_for(lambda: stood.client.now() > over or None, what="its end", seconds=PATIENCE, clock=CLOCK)
     wait_for(lambda: (stood.client.now() - over).seconds >= 2 or None, what="its end", seconds=PATIENCE, clock=CLOCK)
