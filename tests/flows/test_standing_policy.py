@@ -22,13 +22,13 @@ FOREIGN = '{"grants": []}'
 
 
 class Once(FakeCoordinator):
-    """The policy's `fails`-th reading breaks off."""
+    """The policy's `fails`-th reading breaks off, or every one up to it."""
 
-    fails, readings = 0, 0
+    fails, readings, lasting = 0, 0, False
 
     def policy(self) -> StoredPolicy | None:
         self.readings += 1
-        if self.readings == self.fails:
+        if self.readings == self.fails or (self.lasting and self.readings < self.fails):
             raise CoordinatorError("headscale.unavailable", "500")
         return super().policy()
 
@@ -71,6 +71,20 @@ def test_a_policy_that_fails_once_in_any_step_takes_nothing_from_a_live_tunnel_o
         assert kept_by(server)[0] == before[0], f"reading {number}"
         assert [passage.device for passage in look(server.face).passages] == [B.device]
         assert not any("--h-hana" in tag for node in server.headscale.nodes.values() for tag in node.tags)
+
+
+def test_the_record_goes_only_where_the_policy_was_read_while_looking_whether_anything_is_left() -> None:
+    """Else a helper who could have been the other tunnel's would be left with no record of whose she was."""
+    undisturbed = both()
+    whole = faced(undisturbed)
+    end(whole, undisturbed.clock, A.device, Teardown())
+    for number in range(1, whole.readings + 2):
+        server = both()
+        face = faced(server, number)
+        face.lasting = True
+        end(face, server.clock, A.device, Teardown())
+        hana = any("--h-hana" in tag for node in server.headscale.nodes.values() for tag in node.tags)
+        assert A.device in look(server.face).stays or not hana, f"up to reading {number}"
 
 
 def test_with_somebody_elses_policy_a_live_tunnel_of_the_ticket_keeps_its_helpers() -> None:
