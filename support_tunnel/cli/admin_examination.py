@@ -47,7 +47,7 @@ def examine() -> Iterator[Check]:
     yield _headscale(settings)
     yield _own_node(settings, ports)
     if settings.headscale_server:
-        yield _standing(settings, ports)
+        yield _standing(ports)
     yield judge_root(settings.clouds, uid=os.geteuid())
     yield from judge_clouds({name: _trouble(ports, name) for name in settings.clouds})
 
@@ -150,15 +150,13 @@ def _headscale(settings: AdminSettings) -> Check:
     return judge_digest(programs.headscale, told=programs.sha256, found=digest(Path(programs.headscale)))
 
 
-def _standing(settings: AdminSettings, ports: AdminPorts) -> Check:
+def _standing(ports: AdminPorts) -> Check:
     """The server of many tunnels, as a tunnel would find it: by its one authority, with our key."""
-    from support_tunnel.cli.secret_source import read_secret
     from support_tunnel.core.headscale_health import judge_standing
+    from support_tunnel.flows.admin.standing_server import named_by
 
     try:
-        authority = read_secret(settings.headscale_authority, "headscale_authority").reveal()
-        key = read_secret(settings.headscale_key, "headscale_key")
-        server = ports.coordinator_for(settings.headscale_server, key, authority)
+        server = named_by(ports)
         version, theirs = server.version(), server.now()
         server.users()
     except SupportTunnelError as error:

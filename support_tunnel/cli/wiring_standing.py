@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
 from support_tunnel.cli.admin_settings import AdminSettings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.core.errors import MessageError, UsageError
+from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1 import fields
 from support_tunnel.flows.admin.ports import Standing
 
@@ -29,9 +31,13 @@ def standing_server(settings: AdminSettings) -> Standing | None:
         )
     authority = read_secret(settings.headscale_authority, "headscale_authority").reveal()
     source = settings.headscale_key
-    return Standing(
-        _address(settings.headscale_server), authority, lambda: read_secret(source, "the Headscale API key")
-    )
+
+    @functools.cache
+    def key() -> Secret[str]:
+        """Read when it is first needed, and once: env: takes it out of the environment, cmd: may ask somebody."""
+        return read_secret(source, "the Headscale API key")
+
+    return Standing(_address(settings.headscale_server), authority, key)
 
 
 def _address(text: str) -> str:

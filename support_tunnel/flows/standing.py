@@ -6,7 +6,7 @@ stay is there before the policy, the policy before a key, a key before a node; t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from support_tunnel.core.tailnet.stay import Stay, read_stay
 from support_tunnel.flows.tailnet import LEASE, LOCK, close_passage
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["Reaped", "begin", "end", "leave", "look", "reap", "shorten"]
+__all__ = ["Reaped", "begin", "end", "leave", "look", "reap", "require_room", "shorten"]
 
 _Thing = TypeVar("_Thing")
 
@@ -62,19 +62,23 @@ def begin(coordinator: Coordinator, device: str, ticket: str, *, nonce: str, sec
     others = {
         other.device for user in coordinator.users() if user.name != stay.user and (other := read_stay(user.name))
     }
-    if device in others:
+    try:
+        require_room(others, device, limits)
+    except WrongState:
         _withdraw(coordinator, stay)
+        raise
+    return stay
+
+
+def require_room(others: Collection[str], device: str, limits: Limits) -> None:
+    """Raise WrongState `tailnet.taken`, `tunnels.full` where one more, `device`, has no place beside the `others`."""
+    if device in others:
         raise WrongState(
             "tailnet.taken",
             "the Headscale server has this tunnel already",
             next_step="Ask the owner for a new code, or end it: see `fab tunnel.list`.",
         )
-    try:
-        limits.require_room(len(others), "on the Headscale server")
-    except WrongState:
-        _withdraw(coordinator, stay)
-        raise
-    return stay
+    limits.require_room(len(others), "on the Headscale server")
 
 
 def shorten(coordinator: Coordinator, device: str, nonce: str, seconds: int) -> None:

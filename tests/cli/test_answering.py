@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def test_its_key_is_read_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.M
     assert found is not None
     monkeypatch.setenv("HEADSCALE_KEY", "a-key")
     assert found.key().reveal() == "a-key"
+    assert "HEADSCALE_KEY" not in os.environ, "no child inherits it"
+    assert found.key().reveal() == "a-key", "and yet it is there for the next who needs it"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from support_tunnel.core.tailnet import Passage, read_policy
 from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.admin.resume import resume
 from support_tunnel.flows.library import Library
+from tests.flows.turns import Job
 from tests.flows.world import STANDING, World
 
 HANA = Helper("Hana", ssh_key.new_keypair("hana")[1])
@@ -104,6 +105,74 @@ def test_a_helpers_key_that_cannot_be_made_ends_nothing(world: World) -> None:
     world.turns.run(device, admin)
     assert (admin.error, admin.result.invitations) == (None, ())
     assert any("no key for your helpers" in note for note in world.notes.notes)
+
+
+@pytest.mark.parametrize("hours", [-20, 20])
+def test_a_device_whose_clock_is_wrong_changes_no_end_on_this_side(world: World, hours: int) -> None:
+    world.device_ahead = timedelta(hours=hours)
+    world.helpers = (HANA,)
+    start = world.clock.now()
+    _, admin = world.connect()
+    (user,) = world.standing_headscale.users.values()
+    (invited,) = admin.result.invitations
+    (entry,) = world.ledger.entries()
+    latest = (world.clock.now() + timedelta(seconds=world.wish.ttl)).timestamp() + 1
+    for end in (
+        int(user.name[-10:]),
+        invited.until.timestamp(),
+        entry.expires.timestamp(),
+        admin.result.until.timestamp(),
+    ):
+        assert start.timestamp() + world.wish.ttl - 1 <= end <= latest
+    assert world.sweep().ended == [], "it goes on"
+
+
+def test_a_server_that_is_away_for_a_moment_after_the_owners_yes_is_waited_for(world: World) -> None:
+    back = away_after_the_yes(world, seconds=40)
+    _, admin = world.connect()
+    assert back.result is not None
+    assert admin.result.transport == "headscale"
+
+
+def test_one_that_stays_away_then_is_told_of(world: World) -> None:
+    away_after_the_yes(world, seconds=3600)
+    device, admin = world.turns.start(world.request), world.turns.start(world.answer)
+    world.turns.run(device, admin)
+    assert isinstance(admin.error, CoordinatorError)
+    assert admin.error.code == "headscale.unavailable"
+
+
+def test_a_record_that_cannot_be_shortened_ends_later_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise CoordinatorError("headscale.unavailable", "its database is busy")
+
+    monkeypatch.setattr("support_tunnel.flows.admin.standing_server.shorten", away)
+    _, admin = world.connect()
+    (user,) = world.standing_headscale.users.values()
+    assert int(user.name[-10:]) > admin.result.until.timestamp() + 1
+    assert any("keeps its later end: its database is busy" in note for note in world.notes.notes)
+
+
+def away_after_the_yes(world: World, *, seconds: float) -> Job:
+    """The job that has the server away, from when the device has joined."""
+    joins = world.device.on_join
+    gone = CoordinatorError("headscale.unavailable", "nobody answers")
+
+    def join() -> None:
+        joins()
+        world.standing_headscale.trouble = gone
+
+    def comes_back() -> str:
+        world.turns.wait(lambda: world.standing_headscale.trouble is gone, 3600)
+        world.clock.pause(seconds)
+        world.standing_headscale.trouble = None
+        return "back"
+
+    world.owner_agrees()
+    world.device.on_join = join
+    return world.turns.start(comes_back)
 
 
 def test_its_record_on_the_server_ends_with_the_session_and_the_reaper_needs_nothing_else(world: World) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from support_tunnel.core.consent import stopped_meanwhile
@@ -146,13 +146,14 @@ class _Mortal:
 
 
 class TurnClock:
-    """`ports.Clock` of all tools: a pause is a turn for the others."""
+    """`ports.Clock` of all tools: a pause is a turn for the others. `ahead` of the right time, for a machine whose clock is wrong."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, *, ahead: timedelta = timedelta(0)) -> None:
         self._turns = turns
+        self._ahead = ahead
 
     def now(self) -> datetime:
-        return self._turns.clock.now()
+        return self._turns.clock.now() + self._ahead
 
     def monotonic(self) -> float:
         return self._turns.clock.monotonic()

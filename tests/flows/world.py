@@ -104,6 +104,8 @@ class World:
         self.office = FakePostOffice(self.manual)
         self.cloud = FakeCloud(folder / "cloud")
         self.foreign = self.cloud.create(FOREIGN)
+        self.device_ahead = timedelta(0)
+        """Of the device's clock from everybody else's."""
         self.device = DeviceModel(self.cloud)
         self.device.on_keeper_start = self._keeper_starts
         self.device.on_keeper_end = self._keeper_ends
@@ -149,7 +151,7 @@ class World:
     def device_ports(self, wiring: FaultWiring | None = None) -> DevicePorts:
         wrap = self._wrapping(wiring)
         return DevicePorts(
-            clock=self.clock,
+            clock=TurnClock(self.turns, ahead=self.device_ahead),
             shell=wrap("shell", self.device),
             mailbox_for=lambda token, patient=True: wrap("mailbox", TurnMailbox(self.turns, self.office.device(token))),
             vault=wrap("vault", self.device_vault),

@@ -25,7 +25,7 @@ from support_tunnel.flows.admin.own_server import set_up
 from support_tunnel.flows.admin.ports import AdminPorts, Standing
 from support_tunnel.flows.admin.record import CLAIM, IDENTITY, SESSION_KEY, STATE, save_channel, save_reached
 from support_tunnel.flows.admin.spending import rent
-from support_tunnel.flows.admin.standing_server import require_standing, settle
+from support_tunnel.flows.admin.standing_server import require_place, require_standing, settle
 from support_tunnel.flows.admin.stop import tear_down
 
 __all__ = ["PATIENCE", "Answered", "Where", "create_server"]
@@ -75,6 +75,8 @@ def create_server(
     standing = _standing(ports, server, offer)
     if standing is None and (helpers or offer.offer.transports == ("headscale",)):
         require_programs(ports)
+    if standing is not None:
+        require_place(ports, standing, code)
     ttl = ports.limits.seconds(max_ttl, offer.offer.max_ttl)
     now = ports.clock.now()
     entry = LedgerEntry(
@@ -95,13 +97,16 @@ def create_server(
                 if standing is None:
                     rent(ports, entry)
                 ports.ledger.write(entry)
-            ports.vault.put(tunnel, CLAIM, code.claim)
+            if standing is None:
+                ports.vault.put(tunnel, CLAIM, code.claim)
             if ports.certifier is not None:
                 ports.vault.put(tunnel, IDENTITY, Secret(named.encode()))
             meeting: Meeting
             paths: tuple[Path, ...]
             if standing:
                 meeting, paths = settle(ports, code, entry, standing, name, tuple(helpers))
+                # Only now: with the claim an end closes the mailbox, and what is refused here may be tried again by the same code.
+                ports.vault.put(tunnel, CLAIM, code.claim)
             else:
                 meeting, paths = set_up(ports, code, entry, offer, helpers)
             try:

@@ -17,7 +17,7 @@ from support_tunnel.core.ports import Blob, LedgerEntry, Mailbox
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.paths import Transport
 from support_tunnel.flows.admin.certify import certify
-from support_tunnel.flows.admin.meeting import Meeting
+from support_tunnel.flows.admin.meeting import Meeting, over_at
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import load_channel
 from support_tunnel.flows.listening import Listening
@@ -80,7 +80,7 @@ def finish(
     took = ports.clock.monotonic() - posted
     transport = paths[ready.path].transport
     ports.door.prepare(tunnel, meeting.hops(session, ready))
-    until = min(ready.until, entry.expires)
+    until = over_at(session, ready, entry.expires)
     ports.ledger.write(replace(entry, stage="connected", expires=until))
     settled = meeting.settled(session, ready)
     return Answered(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from support_tunnel.core.errors import MessageError, UsageError
@@ -16,10 +17,13 @@ from support_tunnel.core.st1.people import Helper, check_helpers
 from support_tunnel.core.tailnet import label
 from support_tunnel.flows.admin.record import Reached
 
-__all__ = ["INVITED_SECONDS", "Meeting", "Settled", "helper_labels", "require_fitting", "ticket_label"]
+__all__ = ["INVITED_SECONDS", "Meeting", "Settled", "helper_labels", "over_at", "require_fitting", "ticket_label"]
 
 INVITED_SECONDS = 900
 """How long a helper may take from the owner's consent to their join; before it there is no key for them."""
+
+CLOSE = timedelta(seconds=30)
+"""Two clocks that differ by less are one: that much is a message's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class Meeting(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def over_at(session: AdminSession, ready: Ready, latest: datetime) -> datetime:
+    """The end that the device named, by this machine's clock, or `latest` where that is sooner. `ready.until` is by the device's."""
+    ahead = session.device_offset
+    return min(ready.until - ahead if abs(ahead) > CLOSE else ready.until, latest)
 
 
 def ticket_label(entry: LedgerEntry) -> str:

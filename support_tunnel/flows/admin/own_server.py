@@ -15,7 +15,7 @@ from support_tunnel.core.st1.payloads import Path, Ready
 from support_tunnel.core.st1.people import Helper
 from support_tunnel.flows.admin.coordinate import control_url, coordinate, invite, way_to_device
 from support_tunnel.flows.admin.launch import LOGIN_USER, launch, server_variables
-from support_tunnel.flows.admin.meeting import Settled
+from support_tunnel.flows.admin.meeting import Settled, over_at
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import Reached
 
@@ -88,7 +88,7 @@ class OwnServer:
                 address=str(addressing.device_address(addressing.TAILNET)),
                 user=ready.user,
                 host_key=session.offer.ssh_host_key,
-                until=min(ready.until, self._entry.expires),
+                until=over_at(session, ready, self._entry.expires),
             )
             for name, key in keys.items()
         )
