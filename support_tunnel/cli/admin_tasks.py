@@ -110,18 +110,21 @@ def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
     ports = admin_ports(load_admin_settings(os.environ))
     tunnel = find(ports, tunnel_id)
     with ports.vault.hold(tunnel):
+        entry = ports.ledger.read(tunnel)
         flow.stop(ports, tunnel)
     ports.progress.end()
     if json:
         emit({"stopped": tunnel})
     else:
-        line(f"stopped: {tunnel[:8]}, its server is gone")
+        what = "nothing of it is left" if entry is not None and entry.headscale else "its server is gone"
+        line(f"stopped: {tunnel[:8]}, {what}")
 
 
 @verb(aliases=("gc",), flags={"dry-run": "say what would be ended, end nothing", "json": _JSON})
 def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
     """End whatever a killed tool left behind and every server and standing-server tunnel of ours that is past its own expiry."""
     from support_tunnel.adapters.at_once import at_once
+    from support_tunnel.adapters.terminal import printable
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.rehearsal.stage import remove_dead
     from support_tunnel.cli.wiring_admin import admin_ports
@@ -146,6 +149,7 @@ def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
         for label in swept.ended:
             line(f"{'would end' if dry_run else 'ended'}: {label}")
         for report in swept.reports:
+            line(f"tunnel {report.tunnel[:8]} (ticket {printable(report.ticket or '-')}):")
             show_report(report)
         for label in swept.kept:
             line(f"kept: {label}")

@@ -28,10 +28,10 @@ ANSWER_FLAGS: Final = {
     "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
     "tunnel-id": "checked against the code when given",
     "minutes": "stay at most this long (default: tunnel_minutes of the inventory, 30), never longer than the owner offers",
-    "wait": "minutes from now for the owner to take up the answer, 5 to 1440 (default 30); as long there is a server",
-    "ticket": "your case number: in the log of a device of your organisation, and who may meet whom on a standing server",
+    "wait": "let the owner take up the answer within so many minutes, 5 to 1440 (default 30)",
+    "ticket": "your case number; helpers of one ticket reach its devices and no others",
     "helper": f"NAME=KEY.pub of somebody who may come too, by Headscale; NAME alone: {KEYS}/NAME.pub; several times",
-    "port": "of the ports that the owner offers only this one; several times",
+    "port": "narrow the offered ports to this one (several times)",
     "helper-files": "folder for what helpers are handed (default: with the tunnel's secrets, where it ends with the tunnel)",
     "allow-classical": "accept a device without ML-KEM",
     "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
@@ -66,6 +66,7 @@ def answer(asked: Asked) -> None:
     from support_tunnel.adapters.terminal import TerminalPrompt
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.code_entry import owners_code
+    from support_tunnel.cli.invitations import require_folder
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.core.names import parse_tunnel_id
     from support_tunnel.flows.admin.create_server import create_server
@@ -75,6 +76,8 @@ def answer(asked: Asked) -> None:
     where = _where(asked.server)
     helpers = [_helper(text) for text in asked.helper]
     only = [_port(text) for text in asked.port]
+    if helpers and asked.helper_files:
+        require_folder(asked.helper_files)
     if asked.minutes < 0:
         raise UsageError("usage.range", "--minutes is a positive number")
     if not 5 <= asked.wait <= 24 * 60:
@@ -89,8 +92,10 @@ def answer(asked: Asked) -> None:
         )
     accepted = AcceptedRisks(classical=asked.allow_classical, skew=asked.allow_skew)
     ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=asked.allow_classical_ssh)
-    if ports.cloud == "local" and (where == "own" or ports.standing() is None):
-        require_linux()  # before the request is answered: one that is broken off costs the owner a new code
+    # Both before the request is answered: one that is broken off costs the owner a new code.
+    local = require_linux if ports.cloud == "local" else lambda: None
+    if where == "own" or (where == "either" and ports.standing() is None):
+        local()
 
     try:
         for said in unfinished(ports):
@@ -105,6 +110,7 @@ def answer(asked: Asked) -> None:
             server=where,
             helpers=helpers,
             only_ports=only or None,
+            require_own=local,
             read_aloud=lambda digits: read_aloud(ports, digits, as_json=asked.json),
         )
     finally:

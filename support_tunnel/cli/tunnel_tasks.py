@@ -69,7 +69,7 @@ def create(
 
 @verb(flags={"json": _JSON}, name="list")
 def list_(c: Context, json: bool = False) -> None:
-    """Show your tunnels, and everybody's on the standing Headscale server."""
+    """Show your tunnels, and others' on the standing Headscale server."""
     from support_tunnel.cli.admin_settings import load_admin_settings
     from support_tunnel.cli.wiring_admin import admin_ports
     from support_tunnel.flows.admin.tunnels import tunnels

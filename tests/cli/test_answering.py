@@ -77,6 +77,18 @@ def test_wrong_flags_are_refused_before_the_code_is_asked_for(changes: dict[str,
     assert refused.value.code == code
 
 
+def test_a_folder_for_helpers_that_cannot_be_is_refused_before_the_code_is_asked_for(tmp_path: Path) -> None:
+    key = tmp_path / "hana.pub"
+    key.write_text(PUBLIC)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "open").mkdir(mode=0o777)
+    (tmp_path / "open").chmod(0o777)
+    for folder, code in (("file/under", "helper.files"), ("open", "file.mode")):
+        with pytest.raises(UsageError) as refused:
+            answer(Asked(**{**NOBODY, "helper": [f"Hana={key}"], "helper_files": str(tmp_path / folder)}))  # type: ignore[arg-type]  # as Invoke gives them
+        assert refused.value.code == code
+
+
 def settings(tmp_path: Path, **changes: str) -> AdminSettings:
     file = tmp_path / "authority.pem"
     file.write_text(vouch_for("192.0.2.1", begins=START, ends=START).authority_pem)

@@ -29,12 +29,13 @@ def world(make_world: Callable[..., World], library: Library) -> World:
 def refused(world: World, **asked: object) -> BaseException | None:
     device = world.turns.start(world.request)
     world.turns.run(until=lambda: world.code is not None)
+    certified = asked.pop("certified", False)
     given: dict[str, object] = {"server": world.server_kind, "helpers": world.helpers, **asked}
 
     def answer() -> object:
         assert world.code is not None
         return create_server(
-            world.admin_ports(),
+            world.admin_ports(certifier=world.certifier if certified else None),
             world.code,
             name="Ann",
             max_ttl=None,
@@ -56,6 +57,8 @@ def refused(world: World, **asked: object) -> BaseException | None:
         (HEADSCALE, {"helpers": (replace(HANA, name="Ann"),)}, "helper.names"),
         (HEADSCALE, {"helpers": (replace(HANA, name="ann"),)}, "helper.names"),
         (HEADSCALE, {"helpers": (HANA, replace(HANA, name="Hans"))}, "helper.names"),
+        (HEADSCALE, {"helpers": (replace(HANA, name="Server"),)}, "helper.names"),
+        (HEADSCALE, {"helpers": (HANA,), "certified": True}, "helper.organisation"),
         (HEADSCALE, {"only_ports": (80,)}, "scope.ports"),
     ],
 )
@@ -73,6 +76,22 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(
     assert error.code == code
     assert world.left_on_admin() == []
     assert world.standing_headscale.users == {}
+    assert not world.mailbox_closed()
+
+
+def test_a_machine_that_cannot_be_the_cloud_is_told_where_a_server_is_launched_after_all(
+    make_world: Callable[..., World], library: Library
+) -> None:
+    def cannot() -> None:
+        raise UsageError("cloud.linux-only", "not here")
+
+    world = make_world(library=library)
+    world.has_standing()
+    error = refused(world, require_own=cannot)
+    assert isinstance(error, UsageError)
+    assert error.code == "cloud.linux-only"
+    assert world.left_on_admin() == []
+    assert not world.mailbox_closed()
 
 
 def test_without_one_in_the_inventory_it_is_said_what_to_set(

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from support_tunnel.core.errors import CoordinatorError, UsageError, WrongState
+from support_tunnel.core.tailnet.stay import Stay
 from support_tunnel.flows.admin.headscale_status import headscale_status
 from support_tunnel.flows.admin.tunnels import close, one, tunnels
 from support_tunnel.flows.library import Library
@@ -54,6 +55,16 @@ def test_somebody_elses_is_seen_and_closed_by_the_server_alone(world: World) -> 
     with pytest.raises(WrongState) as refused:
         close(world.admin_ports(), world.tunnel[:8])
     assert refused.value.code == "tunnel.ended"
+
+
+def test_a_few_digits_that_are_also_somebody_elses_close_neither(world: World) -> None:
+    other = world.tunnel[:4] + ("0000" if world.tunnel[4:8] != "0000" else "1111")
+    end_ = int((world.clock.now() + timedelta(hours=1)).timestamp())
+    world.standing_headscale.face().create_user(Stay(other, "t-8", end_).user)
+    with pytest.raises(UsageError) as refused:
+        close(world.admin_ports(), world.tunnel[:4])
+    assert refused.value.code == "tunnel.ambiguous"
+    assert [entry.stage for entry in world.ledger.entries()] == ["connected"]
 
 
 def test_ones_own_is_closed_whole_and_how_is_shown_afterwards(world: World) -> None:

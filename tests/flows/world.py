@@ -183,7 +183,7 @@ class World:
             "library": self.library,
             "signer": lambda: self.signer,
             "owner": "ann@laptop",
-            "certifier": wrap("certifier", self.certifier),
+            "certifier": None if self.helpers else wrap("certifier", self.certifier),  # one or the other
             "coordinator_for": lambda url, key, authority: wrap("coordinator", self._headscale_at(url).face(key)),
             "programs": lambda: self.programs,
             "standing": lambda: self.standing,

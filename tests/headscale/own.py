@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.adapters.door_ssh import SshDoor
 from support_tunnel.adapters.own_node import UserspaceNode
@@ -108,5 +110,9 @@ def own_place(network: tuple[RealHeadscale, Members], folder: Path) -> Iterator[
         loopback_sshd(folder / "sshd", "Subsystem sftp internal-sftp", namespace=members.namespace) as sshd,
     ):
         made = Place(server, members, next(one for one in device.addresses if ":" in one), sshd, private)
-        own_node(private).join(TUNNEL, made.joining())
+        with pytest.MonkeyPatch.context() as surroundings:
+            surroundings.setenv(
+                "TS_DEBUG_PERMIT_HTTP_C2N", "true"
+            )  # whatever the admin's shell has, none of it is the node's
+            own_node(private).join(TUNNEL, made.joining())
         yield made

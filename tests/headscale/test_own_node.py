@@ -99,9 +99,13 @@ def test_the_host_key_stays_pinned_and_reasons_are_told_apart(place: Place, tmp_
 
 
 def test_no_secret_is_in_its_arguments_surroundings_or_files(place: Place) -> None:
-    running = processes_for(place.folder).values()
-    assert any(Path(words[0]).name == "tailscaled" for words in running)
-    told = [word for words in running for word in words]
+    running = processes_for(place.folder)
+    assert any(Path(words[0]).name == "tailscaled" for words in running.values())
+    told = [word for words in running.values() for word in words]
+    surroundings = [Path(f"/proc/{number}/environ").read_bytes().decode(errors="replace") for number in running]
+    assert all("TS_NO_LOGS_NO_SUPPORT=true" in text for text in surroundings)
+    assert not any("TS_DEBUG" in text for text in surroundings)
+    told += surroundings
     told += [path.read_bytes().decode(errors="replace") for path in place.folder.rglob("*") if path.is_file()]
     assert not any("hskey-auth-" in text for text in told)
     assert not list(place.folder.rglob("key"))
@@ -193,7 +197,7 @@ def test_it_runs_as_the_user_outlives_the_tool_and_ends_at_its_time_whatever_was
     nobody = 65534
     with memory() as folder:
         os.chown(folder, nobody, nobody)
-        with started(place, folder, seconds=25, user=nobody) as tool:
+        with started(place, folder, seconds=60, user=nobody) as tool:
             tool.kill()
         running = [number for number, words in processes_for(folder).items() if "tailscaled" in words[0]]
         assert running, "it went with the tool"

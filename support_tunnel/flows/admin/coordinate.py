@@ -23,7 +23,7 @@ from support_tunnel.core.st1.people import Helper
 from support_tunnel.core.tailnet import Passage, label, write_policy
 from support_tunnel.desired import probes, tailnet_probes
 from support_tunnel.flows.admin.launch import LOGIN_USER, MARGIN, TAILSCALE_PORT, Launched, server_variables
-from support_tunnel.flows.admin.meeting import INVITED_SECONDS, helper_labels
+from support_tunnel.flows.admin.meeting import HELPER, INVITED_SECONDS, helper_labels
 from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.record import Reached
 
@@ -45,7 +45,6 @@ API_KEY_SECONDS: Final = 300
 OWN_JOIN_SECONDS: Final = 120
 SKEW: Final = timedelta(hours=25)
 """A device's clock may be a day off (`device.clock`), and judges the certificate."""
-HELPER: Final = "server"
 
 
 def coordinate(

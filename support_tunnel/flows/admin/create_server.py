@@ -48,13 +48,15 @@ def create_server(
     server: Where = "own",
     helpers: Sequence[Helper] = (),
     only_ports: Sequence[int] | None = None,
+    require_own: Callable[[], None] = lambda: None,
 ) -> Answered:
     """Answer one request with a fresh server, or on the standing one; `read_aloud` is given the six digits when there are some.
 
     `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the
     session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
     for the session. `helpers` come along Headscale, with keys of their own; `only_ports` of those that the owner offers. `either` is the
-    standing server where there is one and the owner offers Headscale. Raises UsageError `tunnel.minutes`, `cost.unknown` and what
+    standing server where there is one and the owner offers Headscale. `require_own` raises what keeps this machine from
+    launching one, and is called where one is to be. Raises UsageError `tunnel.minutes`, `cost.unknown` and what
     does not fit; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown, answered by
     someone else or already in this admin's ledger.
     """
@@ -71,12 +73,14 @@ def create_server(
     ports.progress.step("Reading the request")
     offer = _read_offer(ports, code, mailbox)
     # All of this before anything is made.
-    require_fitting(offer.offer, name, helpers, only_ports)
+    require_fitting(offer.offer, name, helpers, only_ports, organised=ports.certifier is not None)
     standing = _standing(ports, server, offer)
     if standing is None and (helpers or offer.offer.transports == ("headscale",)):
         require_programs(ports)
     if standing is not None:
         require_place(ports, standing, code)
+    else:
+        require_own()
     ttl = ports.limits.seconds(max_ttl, offer.offer.max_ttl)
     now = ports.clock.now()
     entry = LedgerEntry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from support_tunnel.core.errors import MessageError, UsageError
 from support_tunnel.core.invitation import Invitation
@@ -17,11 +17,22 @@ from support_tunnel.core.st1.people import Helper, check_helpers
 from support_tunnel.core.tailnet import label
 from support_tunnel.flows.admin.record import Reached
 
-__all__ = ["INVITED_SECONDS", "Meeting", "Settled", "helper_labels", "over_at", "require_fitting", "ticket_label"]
+__all__ = [
+    "HELPER",
+    "INVITED_SECONDS",
+    "Meeting",
+    "Settled",
+    "helper_labels",
+    "over_at",
+    "require_fitting",
+    "ticket_label",
+]
 
 INVITED_SECONDS = 900
 """How long a helper may take from the owner's consent to their join; before it there is no key for them."""
 
+HELPER: Final = "server"
+"""Label of a tunnel's own server, which is a helper to the network."""
 CLOSE = timedelta(seconds=30)
 """Two clocks that differ by less are one: that much is a message's way."""
 
@@ -71,8 +82,19 @@ def helper_labels(answer: Answer) -> dict[str, str]:
     return {helper.name: label(helper.name) for helper in answer.helpers}
 
 
-def require_fitting(offer: Offer, admin: str, helpers: Sequence[Helper], only: Sequence[int] | None) -> None:
-    """Refuse what the answer could not say, before anything is made. Raises UsageError `helper.transport`, `helper.names`, `scope.ports`."""
+def require_fitting(
+    offer: Offer, admin: str, helpers: Sequence[Helper], only: Sequence[int] | None, *, organised: bool
+) -> None:
+    """Refuse what the answer could not say, before anything is made; `organised`: session keys are vouched for by an organisation.
+
+    Raises UsageError `helper.organisation`, `helper.transport`, `helper.names`, `scope.ports`.
+    """
+    if helpers and organised:
+        raise UsageError(
+            "helper.organisation",
+            "a device of an organisation lets in keys that it has certified, and a helper's own key is not",
+            next_step="Leave --helper out; the other helper answers a code of their own.",
+        )
     if helpers and "headscale" not in offer.transports:
         raise UsageError(
             "helper.transport",
@@ -85,6 +107,8 @@ def require_fitting(offer: Offer, admin: str, helpers: Sequence[Helper], only: S
         raise UsageError("helper.names", f"--helper: {wrong.message}") from None
     if len({label(name) for name in (admin, *(helper.name for helper in helpers))}) <= len(helpers):
         raise UsageError("helper.names", "two helpers have names that differ in large and small letters only")
+    if HELPER in {label(helper.name) for helper in helpers}:
+        raise UsageError("helper.names", f"--helper: the name {HELPER} is the tunnel server's own")
     if only is not None and (beyond := sorted(set(only) - set(offer.scope.ports))):
         offered = ", ".join(map(str, offer.scope.ports)) or "none"
         raise UsageError(

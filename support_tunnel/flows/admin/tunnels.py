@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from support_tunnel.core.errors import SupportTunnelError, UsageError, WrongState
 from support_tunnel.core.ports import LedgerEntry
@@ -18,6 +19,9 @@ from support_tunnel.flows.standing import end, look
 from support_tunnel.flows.teardown import Teardown
 
 __all__ = ["Tunnel", "Tunnels", "close", "one", "tunnels"]
+
+_SHORT: Final = 8
+"""Digits by which the standing server knows a tunnel; two of the same are not on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ def close(ports: AdminPorts, text: str) -> Ended:
     wanted = _wanted(text)
     own = [entry.tunnel for entry in ports.ledger.entries() if entry.tunnel.startswith(wanted)]
     if len(own) == 1:
+        if len(wanted) < _SHORT:  # somebody else's may begin with the same digits
+            _only(wanted, [row for row in tunnels(ports).rows if row.id.startswith(wanted)])
         with ports.vault.hold(own[0]):
             return end_tunnel(ports, own[0])
     found = one(ports, wanted)
