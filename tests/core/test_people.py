@@ -113,10 +113,19 @@ def test_what_is_no_list(parties: Any, said: object) -> None:
     [
         (BEA, replace(CEM, key=BEA.key)),
         (BEA, replace(CEM, name=BEA.name)),
+        (BEA, replace(CEM, name="BEA")),
+        (replace(BEA, name="ann support"),),
         (BEA, BEA),
         (replace(BEA, name="Ann Support"),),
     ],
-    ids=["key twice", "name twice", "all twice", "the admin's name"],
+    ids=[
+        "key twice",
+        "name twice",
+        "name in large letters",
+        "the admin's in small ones",
+        "all twice",
+        "the admin's name",
+    ],
 )
 def test_people_whom_an_owner_could_not_tell_apart(parties: Any, helpers: tuple[Helper, ...]) -> None:
     assert refused(parties, mutate=with_helpers(*helpers)).code == "msg.value"

@@ -14,6 +14,7 @@ from support_tunnel.core import login_key
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.st1 import fields
 from support_tunnel.core.st1.paths import HeadscalePath, Path
+from support_tunnel.core.tailnet.labels import label
 
 __all__ = ["MOST_HELPERS", "Helper", "check_helpers", "listed", "read_helpers"]
 
@@ -62,8 +63,10 @@ def listed(helpers: Iterable[Helper]) -> str:
 
 def check_helpers(helpers: Sequence[Helper], *, admin: str, keys: Iterable[str], paths: Sequence[Path]) -> None:
     """Refuse what an owner could not tell apart, and helpers who could not come. `keys` are the admin's own. Raises MessageError."""
-    if len({helper.name for helper in helpers} | {admin}) != len(helpers) + 1:
-        raise fields.wrong("helpers", "a list of people of different names, all others than the admin's")
+    if len({label(name) for name in (admin, *(helper.name for helper in helpers))}) != len(helpers) + 1:
+        raise fields.wrong(
+            "helpers", "a list of people whose names differ in more than large and small letters, also from the admin's"
+        )
     if len({helper.key for helper in helpers} | {*keys}) != len(helpers) + len({*keys}):
         raise fields.wrong("helpers", "a list of people with a key each, all others than the admin's")
     if helpers and not all(isinstance(path, HeadscalePath) for path in paths):

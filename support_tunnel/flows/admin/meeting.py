@@ -105,8 +105,6 @@ def require_fitting(
         check_helpers(helpers, admin=admin, keys=(), paths=())
     except MessageError as wrong:
         raise UsageError("helper.names", f"--helper: {wrong.message}") from None
-    if len({label(name) for name in (admin, *(helper.name for helper in helpers))}) <= len(helpers):
-        raise UsageError("helper.names", "two helpers have names that differ in large and small letters only")
     if HELPER in {label(helper.name) for helper in helpers}:
         raise UsageError("helper.names", f"--helper: the name {HELPER} is the tunnel server's own")
     if only is not None and (beyond := sorted(set(only) - set(offer.scope.ports))):
