@@ -33,7 +33,7 @@ class Invitation:
     control: str
     """The Headscale server, https."""
     authority: str
-    """PEM of the one that vouches for it; empty: one that their machine trusts anyway."""
+    """PEM of the one that vouches for it."""
     key: Secret[str]
     """Lets join once, for minutes."""
     address: str
@@ -60,8 +60,7 @@ class Invitation:
     @property
     def files(self) -> Mapping[str, Secret[str]]:
         """By name, what goes to the helper beside the lines, each for their eyes only."""
-        authority = {self._authority_file: Secret(self.authority)} if self.authority else {}
-        return {self.key_file: self.key, **authority}
+        return {self.key_file: self.key, self._authority_file: Secret(self.authority)}
 
     @property
     def lines(self) -> str:
@@ -108,8 +107,6 @@ class Invitation:
         return f"{_DROP_INS}/{self._mark}.conf"
 
     def _trust(self) -> list[str]:
-        if not self.authority:
-            return []
         trusted = f"/run/{self._authority_file}"
         # Both: beside the file of authorities Go reads a folder of them. There is none by this name.
         setting = rf"[Service]\nEnvironment=SSL_CERT_FILE={trusted} SSL_CERT_DIR=/run/{self._mark}.no-others\n"
@@ -122,8 +119,6 @@ class Invitation:
         ]
 
     def _forget(self) -> list[str]:
-        if not self.authority:
-            return []
         return [
             f"rm -f {self._drop_in} /run/{self._authority_file}",
             f"rmdir --ignore-fail-on-non-empty {_DROP_INS}",

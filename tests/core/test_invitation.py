@@ -67,13 +67,6 @@ def test_the_key_is_in_its_file_alone() -> None:
     assert "canary" not in GIVEN.lines + repr(GIVEN) + repr(GIVEN.files)
 
 
-def test_where_their_machine_trusts_the_server_anyway_nothing_of_it_changes() -> None:
-    public = replace(GIVEN, authority="")
-    assert list(public.files) == ["st-0badcafe-hana.key"]
-    assert "systemctl" not in public.lines
-    assert ".pem" not in public.lines
-
-
 @pytest.mark.parametrize("name", ["Zoë Ö. Łukasz", "a b", "ann+bob@x", "-rf", "../../etc/passwd", "h" * 64, "Straße"])
 def test_any_name_makes_one_plain_word_of_a_file(name: str) -> None:
     invited = replace(GIVEN, name=name)
