@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 
 from support_tunnel.core.errors import CoordinatorError, SupportTunnelError, UsageError, WrongState
+from support_tunnel.core.ports import StoredPolicy
 from support_tunnel.core.tailnet.stay import Stay
 from support_tunnel.flows.library import Library
+from support_tunnel.testing.clock import START
 from support_tunnel.testing.faults import Fault, FaultWiring, raising
 from tests.flows.test_standing_play import HEADSCALE
 from tests.flows.turns import Job
@@ -65,6 +67,12 @@ def unreachable(world: World) -> Callable[[], None]:
     return lambda: setattr(world.standing_headscale, "trouble", None)
 
 
+def foreign(world: World) -> Callable[[], None]:
+    server, ours = world.standing_headscale, world.standing_headscale.policy
+    server.policy = StoredPolicy('{"grants": []}', START)
+    return lambda: setattr(server, "policy", ours)
+
+
 def full(world: World) -> Callable[[], None]:
     return stays(world, [f"{number:08x}" for number in range(5)])
 
@@ -76,7 +84,7 @@ def taken(world: World) -> Callable[[], None]:
 def stays(world: World, devices: list[str]) -> Callable[[], None]:
     face = world.standing_headscale.face()
     end = int((world.clock.now() + timedelta(hours=1)).timestamp())
-    made = [face.create_user(Stay(device, "t-1", end).user).id for device in devices]
+    made = [face.create_user(Stay(device, "t-1", "0" * 8, end).user).id for device in devices]
 
     def ended() -> None:
         for user in made:
@@ -89,6 +97,7 @@ REFUSALS: dict[str, Callable[[World], Callable[[], None]]] = {
     "node.programs": lacks_programs,
     "config.authority": wrong_authority,
     "headscale.unavailable": unreachable,
+    "tailnet.foreign": foreign,
     "tunnels.full": full,
     "tailnet.taken": taken,
 }

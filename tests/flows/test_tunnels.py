@@ -60,7 +60,7 @@ def test_somebody_elses_is_seen_and_closed_by_the_server_alone(world: World) -> 
 def test_a_few_digits_that_are_also_somebody_elses_close_neither(world: World) -> None:
     other = world.tunnel[:4] + ("0000" if world.tunnel[4:8] != "0000" else "1111")
     end_ = int((world.clock.now() + timedelta(hours=1)).timestamp())
-    world.standing_headscale.face().create_user(Stay(other, "t-8", end_).user)
+    world.standing_headscale.face().create_user(Stay(other, "t-8", "0" * 8, end_).user)
     with pytest.raises(UsageError) as refused:
         close(world.admin_ports(), world.tunnel[:4])
     assert refused.value.code == "tunnel.ambiguous"

@@ -154,7 +154,10 @@ def require_place(ports: AdminPorts, standing: Standing, code: Code) -> None:
     """
     _as_der(standing.authority)
     _own_node(ports).require()
-    require_room(look(coordinator_of(ports, standing)).stays, Names(code.tunnel).short, ports.limits)
+    seen = look(coordinator_of(ports, standing))
+    if seen.unread:
+        raise CoordinatorError("tailnet.foreign", seen.unread, next_step="Use a Headscale server for support alone.")
+    require_room(seen.stays, Names(code.tunnel).short, ports.limits)
 
 
 def settle(
