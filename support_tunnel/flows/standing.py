@@ -24,7 +24,7 @@ from support_tunnel.core.tailnet.stay import Stay, read_stay
 from support_tunnel.flows.tailnet import LEASE, LOCK, close_passage
 from support_tunnel.flows.teardown import Teardown
 
-__all__ = ["Reaped", "begin", "end", "leave", "look", "reap", "require_room", "shorten"]
+__all__ = ["Reaped", "begin", "end", "leave", "look", "reap", "require_room", "require_there", "shorten"]
 
 _Thing = TypeVar("_Thing")
 
@@ -88,9 +88,7 @@ def shorten(coordinator: Coordinator, device: str, nonce: str, seconds: int) -> 
     """
     now = [stay for _, stay in _records(coordinator, device) if stay.nonce == nonce]
     if not now:
-        raise WrongState(
-            "tunnel.over", "this tunnel was ended on the Headscale server", next_step="Ask for a new code."
-        )
+        raise _over()
     wanted = Stay(device, now[0].ticket, nonce, _after(coordinator, max(1, seconds)))
     if min(stay.end for stay in now) <= wanted.end:
         return
@@ -98,6 +96,14 @@ def shorten(coordinator: Coordinator, device: str, nonce: str, seconds: int) -> 
     old = [(user, stay) for user, stay in _records(coordinator, device) if stay != wanted]
     for user, _ in sorted(old, key=lambda pair: pair[1].nonce == nonce):  # one's own last
         _delete_user(coordinator, user)
+
+
+def require_there(coordinator: Coordinator, clock: Clock, device: str, nonce: str) -> None:
+    """Where somebody ended the tunnel meanwhile, end what was made since as well, and raise WrongState `tunnel.over`."""
+    if any(stay.nonce == nonce for _, stay in _records(coordinator, device)):
+        return
+    leave(coordinator, clock, device, nonce, Teardown())
+    raise _over()
 
 
 def leave(coordinator: Coordinator, clock: Clock, device: str, nonce: str, ending: Teardown) -> bool:
@@ -196,6 +202,10 @@ def _tidy(coordinator: Coordinator, clock: Clock, lost: Belongings, reaped: Reap
             reaped.failed.append((label, error.message))
 
 
+def _over() -> WrongState:
+    return WrongState("tunnel.over", "this tunnel was ended on the Headscale server", next_step="Ask for a new code.")
+
+
 def _belongings(coordinator: Coordinator, device: str, nonce: str | None) -> Belongings:
     return belongings(_seen(coordinator), device, coordinator.now(), nonce)
 
@@ -262,24 +272,20 @@ def _withdraw(coordinator: Coordinator, stay: Stay) -> None:
 
 
 def _delete_user(coordinator: Coordinator, user: CoordinatorUser) -> None:
-    try:
-        coordinator.delete_user(user.id)
-    except CoordinatorError as error:
-        if error.code != "headscale.absent":
-            raise
+    _unless_absent(coordinator.delete_user, user.id)
 
 
 def _expire_key(coordinator: Coordinator, key: str) -> None:
-    try:
-        coordinator.expire_join_key(key)
-    except CoordinatorError as error:
-        if error.code != "headscale.absent":
-            raise
+    _unless_absent(coordinator.expire_join_key, key)
 
 
 def _delete_node(coordinator: Coordinator, node: str) -> None:
+    _unless_absent(coordinator.delete_node, node)
+
+
+def _unless_absent(done: Callable[[str], object], thing: str) -> None:
     try:
-        coordinator.delete_node(node)
+        done(thing)
     except CoordinatorError as error:
         if error.code != "headscale.absent":  # another reaper, or it was ephemeral and left
             raise

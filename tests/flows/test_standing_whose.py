@@ -10,11 +10,13 @@ import pytest
 
 from support_tunnel.core.errors import CoordinatorError, WrongState
 from support_tunnel.core.limits import Limits
+from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import CoordinatorUser
 from support_tunnel.core.tailnet.stay import read_stay
 from support_tunnel.flows.admin.tunnels import close
 from support_tunnel.flows.library import Library
 from support_tunnel.flows.standing import begin, end, leave, look, reap, shorten
+from support_tunnel.flows.tailnet import open_passage
 from support_tunnel.flows.teardown import Teardown
 from support_tunnel.testing.fake_headscale import FakeCoordinator
 from support_tunnel.testing.fake_mailbox import FakePostOffice
@@ -148,6 +150,31 @@ def test_closed_by_the_server_alone_it_goes_with_every_record_of_it(two: Two) ->
     two.ann.standing_headscale.face().create_user(f"st-{two.ann.tunnel[:8]}-t-7-{THEIRS}-1999999999")
     assert close(two.bob().admin_ports(), two.ann.tunnel).trouble is None
     assert two.ann.left_on_standing() == []
+
+
+def test_closed_while_its_rule_and_its_helpers_keys_were_made_it_is_over_and_they_go(
+    make_world: Callable[..., World], library: Library
+) -> None:
+    world = make_world(library=library, transports=HEADSCALE)
+    world.has_standing()
+    world.helpers = (HANA,)
+    world.owner_agrees()
+    usual = world.own_node.way_to
+
+    def closed_meanwhile(tunnel: TunnelId, peer: str) -> str:
+        face = world.standing_headscale.face()
+        (way,) = look(face).passages
+        end(face, world.clock, way.device, Teardown())
+        open_passage(face, world.clock, way)  # what this tool was about to write when it was closed
+        return usual(tunnel, peer)
+
+    world.own_node.way_to = closed_meanwhile  # type: ignore[method-assign,assignment]  # the last moment before the helpers' keys
+    device, admin = world.turns.start(world.request), world.turns.start(world.answer)
+    world.turns.run(device, admin)
+    assert isinstance(admin.error, WrongState)
+    assert admin.error.code == "tunnel.over"
+    assert any("--h-hana" in tag for key in world.standing_headscale.keys.values() for tag in key.tags)
+    assert world.left_on_admin() == []
 
 
 # --- the record ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ it would find no host key there that was in the sealed offer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from support_tunnel.core import addressing
@@ -24,7 +25,7 @@ from support_tunnel.flows.admin.coordinate import JOIN_SECONDS, OWN_JOIN_SECONDS
 from support_tunnel.flows.admin.meeting import INVITED_SECONDS, Settled, helper_labels, over_at, ticket_label
 from support_tunnel.flows.admin.ports import AdminPorts, Standing
 from support_tunnel.flows.admin.record import Reached
-from support_tunnel.flows.standing import begin, look, require_room, shorten
+from support_tunnel.flows.standing import begin, look, require_room, require_there, shorten
 from support_tunnel.flows.tailnet import open_passage
 
 __all__ = ["StandingServer", "coordinator_of", "named_by", "require_place", "require_standing", "settle"]
@@ -69,14 +70,18 @@ class StandingServer:
         )
 
     def settled(self, session: AdminSession, ready: Ready) -> Settled:
-        way = ""
+        """Raises WrongState `tunnel.over` where somebody ended it since `hops` looked."""
+        way, invitations = "", tuple[Invitation, ...]()
         try:
             address = self._device_address(session)
             way = _own_node(self._ports).way_to(self._entry.tunnel, address)
-            return Settled(way, self._invitations(session, ready, address))
+            invitations = self._invitations(session, ready, address)
         except SupportTunnelError as trouble:
             self._ports.progress.note(f"There is no key for your helpers: {trouble.message}.")
-            return Settled(way)
+        with suppress(CoordinatorError):  # nobody says that it is over
+            short = Names(self._entry.tunnel).short
+            require_there(self.coordinator, self._ports.clock, short, self._entry.nonce)
+        return Settled(way, invitations)
 
     def close(self) -> None:
         """Nothing is open."""
