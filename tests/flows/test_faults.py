@@ -213,7 +213,8 @@ VERBS = {
     "sweep": Verb(half_done, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up),
     "keep": Verb(lambda world: None, kept, everybody_cleans_up),
     "clean_up": Verb(orphaned, lambda world, wiring: job(world, lambda: world.clean_up(wiring)), everybody_cleans_up),
-    "create_server, headscale": Verb(with_a_helper, created, everybody_cleans_up, HEADSCALE),
+    "create_server, headscale": Verb(lambda world: None, created, everybody_cleans_up, HEADSCALE),
+    "create_server, helper": Verb(with_a_helper, created, everybody_cleans_up, HEADSCALE),
     "request_and_connect, headscale": Verb(lambda world: None, requested, everybody_cleans_up, HEADSCALE),
     "request_and_connect, auto": Verb(udp_is_blocked, requested, everybody_cleans_up, AUTO),
     "create_server, standing": Verb(World.has_standing, created, everybody_cleans_up, HEADSCALE),
@@ -334,6 +335,10 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "sweep": {"account", "cloud", "ledger", "mailbox", "own_node", "vault"},
         "keep": {"journal", "mailbox", "vault"},
         "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
+        # A helper and an organisation's certifier exclude each other.
+        "create_server, helper": {
+            *("account", "cloud", "connector", "coordinator", "door", "ledger", "mailbox", "server", "vault")
+        },
         "create_server, headscale": {
             *(
                 "account",
