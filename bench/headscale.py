@@ -44,7 +44,7 @@ def tick(end):
     try:
         while True:
             end.sendall(b".")
-            time.sleep(0.01)
+            time.sleep(0.01)  # the beat of the stream that is measured
     except OSError:
         pass
 listener = socket.create_server(("::", {PORT}), family=socket.AF_INET6)

@@ -119,7 +119,7 @@ class LibcloudCloud:
             )
         try:
             self._patiently(lambda: self.row.destroy(self._driver(), node))
-        except Exception as error:
+        except Exception as error:  # drivers raise bare ones too; "gone" is what was wanted, all else is raised as ours
             # Somebody else may have been quicker; the list below has the last word, as it has over "True".
             if classify(error) != "gone":
                 failure = self._failure(error)
@@ -217,7 +217,7 @@ class LibcloudCloud:
         def closed() -> bool | None:
             try:
                 firewall.close(self._driver(), firewall_id, self._told())
-            except Exception as error:
+            except Exception as error:  # as above: what passes is tried again, all else is raised as ours
                 if classify(error) not in ("gone", "in-use", *_PASSES):
                     raise self._failure(error) from error
             return None if any(opened.id == firewall_id for opened in self._firewalls()) else True
@@ -281,7 +281,7 @@ class LibcloudCloud:
     def _asked(self, question: Callable[[], T]) -> T:
         try:
             return question()
-        except Exception as error:
+        except Exception as error:  # drivers raise bare ones too; each is raised again as one of ours
             raise self._failure(error) from error
 
     def _driver(self) -> Any:

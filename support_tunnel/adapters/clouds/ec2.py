@@ -84,7 +84,7 @@ def _open(driver: Any, spec: ServerSpec, told: Told) -> tuple[str, str]:
             driver.connection.request(
                 driver.path, params={"Action": "AuthorizeSecurityGroupIngress", "GroupId": group, **rule}
             )
-        except Exception as error:
+        except Exception as error:  # libcloud has a bare one for this; only a rule that is there already is passed over
             if "InvalidPermission.Duplicate" not in str(error):
                 raise
     return group, spec.name
