@@ -42,6 +42,7 @@ def create_tunnel_server(
     port: list[str],
     preshared_key: str = "",
     tunnel_id: str = "",
+    cloud: str = "",
     minutes: int = 0,
     wait: int = 30,
     ticket: str = "",
@@ -66,6 +67,7 @@ def create_tunnel_server(
             allow_classical_ssh=allow_classical_ssh,
             allow_skew=allow_skew,
             json=json,
+            cloud=cloud,
         )
     )
 

@@ -27,6 +27,7 @@ KEYS: Final = "~/.config/support_tunnel/helpers"
 ANSWER_FLAGS: Final = {
     "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
     "tunnel-id": "checked against the code when given",
+    "cloud": "where its server comes from: one of `clouds` in the inventory (default: `cloud` there)",
     "minutes": "stay at most this long (default: tunnel_minutes of the inventory, 30), never longer than the owner offers",
     "wait": "let the owner take up the answer within so many minutes, 5 to 1440 (default 30)",
     "ticket": "your case number; helpers of one ticket reach its devices and no others",
@@ -58,6 +59,8 @@ class Asked:
     json: bool
     server: str = field(default="own")
     """`own`, `standing`, or empty for whichever the inventory and the owner's offer have in common."""
+    cloud: str = field(default="")
+    """One of the inventory's, for a server of the tunnel's own; empty: the one that it names."""
 
 
 def answer(asked: Asked) -> None:
@@ -73,7 +76,7 @@ def answer(asked: Asked) -> None:
     from support_tunnel.flows.admin.ports import AcceptedRisks
     from support_tunnel.flows.admin.unfinished import unfinished
 
-    where = _where(asked.server)
+    where = _where(asked.server, asked.cloud)
     helpers = [_helper(text) for text in asked.helper]
     only = [_port(text) for text in asked.port]
     if helpers and asked.helper_files:
@@ -82,7 +85,9 @@ def answer(asked: Asked) -> None:
         raise UsageError("usage.range", "--minutes is a positive number")
     if not 5 <= asked.wait <= 24 * 60:
         raise UsageError("usage.range", "--wait is from 5 to 1440 minutes", next_step="Give a number from 5 to 1440.")
-    chosen = load_admin_settings(os.environ)
+    chosen = load_admin_settings(os.environ, cloud=asked.cloud)
+    accepted = AcceptedRisks(classical=asked.allow_classical, skew=asked.allow_skew)
+    ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=asked.allow_classical_ssh)
     code = owners_code(asked.preshared_key, refuse_argv=chosen.refuse_code_on_argv, prompt=TerminalPrompt())
     if asked.tunnel_id and parse_tunnel_id(asked.tunnel_id) != code.tunnel:
         raise UsageError(
@@ -90,8 +95,6 @@ def answer(asked: Asked) -> None:
             "the tunnel id is not the one of this code",
             next_step="Leave -t out, or take both lines from the same request.",
         )
-    accepted = AcceptedRisks(classical=asked.allow_classical, skew=asked.allow_skew)
-    ports = admin_ports(chosen, accepted=accepted, allow_classical_ssh=asked.allow_classical_ssh)
     # Both before the request is answered: one that is broken off costs the owner a new code.
     local = require_linux if ports.cloud == "local" else lambda: None
     if where == "own" or (where == "either" and ports.standing() is None):
@@ -164,10 +167,15 @@ def _hand_out(ports: AdminPorts, answered: Answered, folder: str, *, as_json: bo
             line(invitation.lines.rstrip())
 
 
-def _where(server: str) -> Where:
+def _where(server: str, cloud: str) -> Where:
+    """A cloud that is named is where a server of the tunnel's own comes from."""
     if server not in ("", "own", "standing"):
         raise UsageError("usage.server", "--server is own or standing")
-    return "own" if server == "own" else "standing" if server else "either"
+    if server == "standing" and cloud:
+        raise UsageError(
+            "usage.server", "a standing server comes from no cloud", next_step="Leave out --cloud or --server standing."
+        )
+    return "own" if server == "own" or cloud else "standing" if server else "either"
 
 
 def _helper(text: str) -> Helper:

@@ -37,6 +37,7 @@ def create(
     port: list[str],
     preshared_key: str = "",
     tunnel_id: str = "",
+    cloud: str = "",
     minutes: int = 0,
     wait: int = 30,
     ticket: str = "",
@@ -63,6 +64,7 @@ def create(
             allow_skew=allow_skew,
             json=json,
             server=server,
+            cloud=cloud,
         )
     )
 

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from invoke.parser import Parser
 
 from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.admin_tasks import namespace
 from support_tunnel.cli.answering import Asked, _helper, answer
 from support_tunnel.cli.wiring_standing import standing_server
 from support_tunnel.core import ssh_key
@@ -64,6 +66,8 @@ def test_what_is_no_public_key_is_refused_by_name(tmp_path: Path, content: str |
     ("changes", "code"),
     [
         ({"server": "cloud"}, "usage.server"),
+        ({"server": "standing", "cloud": "local"}, "usage.server"),
+        ({"cloud": "loca1"}, "config.cloud"),
         ({"port": ["http"]}, "port.value"),
         ({"port": ["70000"]}, "port.value"),
         ({"minutes": -1}, "usage.range"),
@@ -155,3 +159,10 @@ def test_an_authority_is_one_certificate(kind: str) -> None:
         as_der(text)
     assert refused.value.code == "config.authority"
     assert as_der(made.authority_pem) == made.authority
+
+
+@pytest.mark.parametrize("task", ["create-tunnel-server", "create", "tunnel.create"])
+def test_both_verbs_that_launch_take_a_cloud(task: str) -> None:
+    """So completion offers it, which is made of the same arguments."""
+    (context,) = Parser(contexts=namespace().to_contexts()).parse_argv([task, "--cloud", "hetzner"])
+    assert context.args["cloud"].value == "hetzner"

@@ -49,7 +49,8 @@ class DeviceModel:
     """`ports.Shell` of the device. `holds` says what a session has there now, by its 8 digits."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+        self.cloud = cloud
+        """Where its tunnel's server is."""
         self.holds: dict[str, set[str]] = {}
         self.scripts: list[str] = []
         self.on_keeper_start: Callable[[TunnelId], None] = lambda tunnel: None
@@ -175,7 +176,7 @@ class DeviceModel:
     def _handshake(self, short: str, things: set[str]) -> str:
         if "interface" not in things:
             return "gone\tyes\n"
-        there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self._cloud.servers())
+        there = any(server.tags.get("st-tunnel", "").startswith(short) for server in self.cloud.servers())
         return "handshake\t1893456000\n" if there else ""
 
     def _lose(self, short: str, things: set[str], which: set[str], *, cut: bool = True) -> str:

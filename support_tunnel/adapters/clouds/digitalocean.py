@@ -6,6 +6,7 @@ the hour in which it is over and the attempt that it was made by.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from support_tunnel.adapters.clouds import words
@@ -16,6 +17,8 @@ from support_tunnel.core.ports import ServerSpec
 __all__ = ["DIGITALOCEAN"]
 
 _OURS = "st-tunnel"
+_NAME = re.compile(r"(.+)\.([0-9]+)\.([0-9a-f]+)")
+"""Of a firewall of ours: the server's, its hour, its attempt."""
 _EVERYWHERE = {"addresses": ["0.0.0.0/0", "::/0"]}
 
 
@@ -65,9 +68,9 @@ def _walls(driver: Any, told: Told) -> list[Opened]:
     found = []
     for wall in driver.ex_firewalls():
         tags = words.pairs(wall.get("tags") or [])
-        name, dot, rest = str(wall["name"]).partition(".")
-        if _OURS in tags and dot and name.startswith("st-"):
-            expires, _, attempt = rest.partition(".")
+        named = _NAME.fullmatch(str(wall["name"]))
+        if _OURS in tags and named:
+            name, expires, attempt = named.groups()
             found.append(Opened(str(wall["id"]), name, {**tags, "st-expires": expires, "st-attempt": attempt}))
     return found
 
