@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from libcloud.common.exceptions import BaseHTTPError, RateLimitReachedError
-from libcloud.common.types import InvalidCredsError
+from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.compute.base import Node
 
 from support_tunnel.adapters.cloud_failure import as_cloud_error
@@ -31,13 +33,15 @@ def test_a_create_that_made_nothing_is_tried_again_later_and_later(
     assert 7.5 <= clock.monotonic() <= 22.5, "1, 2, 4 and 8 seconds, each half as much more or less"
 
 
-def test_two_tools_do_not_come_back_at_the_same_moment(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+def test_two_tools_do_not_come_back_at_the_same_moment(
+    cloud: LibcloudCloud, driver: MemoryDriver, clock: ManualClock
+) -> None:
     waited = set()
     for _ in range(8):
-        cloud._clock = clock = ManualClock()
+        before = clock.monotonic()
         driver.before_create = after(3, PASSING[0])
         cloud.create(SPEC)
-        waited.add(clock.monotonic())
+        waited.add(round(clock.monotonic() - before, 6))
     assert len(waited) > 1
 
 
@@ -88,6 +92,67 @@ def test_a_server_of_a_lost_answer_that_the_list_shows_late_is_ended(
     driver.after_create = create
     made = cloud.create(SPEC)
     assert [node.id for node in driver.nodes] == [made.id]
+
+
+def _listed_after(driver: MemoryDriver, looks: int, answer: Exception) -> Callable[[], None]:
+    """A create that made its server and answers with `answer`, while so many looks at the list do not show it."""
+
+    def lost() -> None:
+        hidden, left = list(driver.nodes), [looks]
+        driver.nodes.clear()
+
+        def listed() -> None:
+            if not left[0]:
+                driver.nodes[:] = hidden
+            left[0] -= 1
+
+        driver.before_list = listed
+        raise answer
+
+    return lost
+
+
+@pytest.mark.parametrize("error", [KeyError("id"), LibcloudError("a word that nobody knows"), BaseHTTPError(302, "")])
+def test_a_server_of_an_answer_that_nobody_understands_is_looked_for_again(
+    cloud: LibcloudCloud, driver: MemoryDriver, clock: ManualClock, error: Exception
+) -> None:
+    driver.after_create = _listed_after(driver, 4, error)
+    assert cloud.create(SPEC).id == "n0"
+    assert [node.id for node in driver.nodes] == ["n0"]
+    assert next(driver.ids) == 1, "it was asked for once"
+    assert 7.5 <= clock.monotonic() <= 22.5
+
+
+def test_a_name_that_is_taken_by_the_try_before_is_its_servers(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
+    """The first answer was lost, and the cloud refuses a second server of that name before its list shows the first."""
+    driver.after_create = _listed_after(driver, 5, TIMEOUT)
+    tries = iter([lambda: None, fails(BaseHTTPError(409, "uniqueness_error: name is already used"))])
+    driver.before_create = lambda: next(tries)()
+    assert cloud.create(SPEC).id == "n0"
+    assert [node.id for node in driver.nodes] == ["n0"]
+
+
+def test_a_name_that_somebody_else_has_is_told_at_once(
+    cloud: LibcloudCloud, driver: MemoryDriver, clock: ManualClock
+) -> None:
+    driver.before_create = fails(BaseHTTPError(409, "uniqueness_error: name is already used"))
+    with pytest.raises(CloudError) as refused:
+        cloud.create(SPEC)
+    assert refused.value.code == "cloud.taken"
+    assert clock.monotonic() == 0
+
+
+def test_what_nobody_understands_is_given_up_and_never_sent_twice(
+    cloud: LibcloudCloud, driver: MemoryDriver, clock: ManualClock
+) -> None:
+    driver.copies, driver.after_create = 0, fails(KeyError("id"))
+    sent: list[int] = []
+    driver.before_create = lambda: sent.append(1)
+    with pytest.raises(CloudError) as failed:
+        cloud.create(SPEC)
+    assert failed.value.code == "cloud.unknown"
+    assert len(sent) == 1
+    assert clock.monotonic() <= 46.5
 
 
 def test_while_nobody_can_say_what_there_is_there_is_no_second_try(cloud: LibcloudCloud, driver: MemoryDriver) -> None:

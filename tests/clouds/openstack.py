@@ -81,7 +81,9 @@ class Openstack(Rest):
             assert rule["from_port"] == rule["to_port"]
             yield rule["ip_protocol"], rule["from_port"], rule["ip_range"]["cidr"]
 
-    def _token(self, _: Request) -> Answer:
+    def _token(self, request: Request) -> Answer:
+        """A token that says whose it is, so that it can run out with the password."""
+        password = json.loads(request.body)["auth"]["identity"]["password"]["user"]["password"]
         endpoint = {
             "interface": "public",
             "region": "RegionOne",
@@ -95,7 +97,7 @@ class Openstack(Rest):
             "catalog": [{"type": "compute", "name": "nova", "endpoints": [endpoint]}],
         }  # fmt: skip
         made = answer(201, {"token": token})
-        return Answer(made.status, made.body, headers={"X-Subject-Token": "canary-token"})
+        return Answer(made.status, made.body, headers={"X-Subject-Token": f"canary-of-{password}"})
 
     def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
         made = copy.deepcopy(recorded("openstack_v1_1/_servers_detail.json")["servers"][0])

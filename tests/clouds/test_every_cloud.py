@@ -226,25 +226,6 @@ def test_a_server_that_a_stale_list_still_shows_is_waited_for(site: Site) -> Non
     assert site.provider.everything() == []
 
 
-def test_two_servers_of_one_create_become_one(site: Site) -> None:
-    """The first answer was lost and the list did not show it yet, so a second was made: only one may stay."""
-    hidden: list[Answer] = []
-
-    def remember(true: Answer) -> Answer:
-        hidden.append(true)
-        return true
-
-    site.gate.faults = [Fault(site.provider.lists, None, then=remember)]
-    site.cloud.servers()
-    site.gate.faults = [
-        Fault(site.provider.creates, None, effect=True),
-        Fault(site.provider.lists, hidden[0]),
-    ]
-    made = site.cloud.create(spec())
-    assert site.provider.everything() == [made.id]
-    assert len(site.provider.walls()) == (1 if site.cloud.row.firewall else 0), "it still needs its ports"
-
-
 def test_a_destroy_that_fails_is_sent_again_and_then_told(site: Site) -> None:
     made = site.cloud.create(spec())
     site.gate.faults = [Fault(site.provider.destroys, site.provider.refusal("retry"), times=1000)]

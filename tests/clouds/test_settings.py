@@ -15,6 +15,7 @@ from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import driver_class
 from support_tunnel.adapters.clouds.told import check
 from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
 from tests.adapters.memory_cloud import SPEC
 
@@ -71,6 +72,32 @@ def test_every_row_says_what_a_person_has_to_know(name: str) -> None:
     assert {"debian-12", "debian-13"} <= set(row.images)
     assert row.user_data_limit > 8_000, "ours is a third of that"
     assert row.billed_when_off or row.ends_itself
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "missing"),
+    [
+        ("ec2", {}, "access_key and secret_key, or credentials"),
+        ("ec2", {"access_key": "AKIAEXAMPLE"}, "access_key and secret_key, or credentials"),
+        ("gce", {}, "key or token"),
+        ("azure", {}, "client and client_secret, or token"),
+    ],
+)
+def test_a_cloud_that_takes_one_of_two_credentials_misses_both(name: str, given: dict[str, str], missing: str) -> None:
+    with pytest.raises(UsageError, match=missing) as refused:
+        LibcloudCloud(name, {**enough(name), **given}, ManualClock()).servers()
+    assert refused.value.code == "config.missing"
+
+
+@pytest.mark.parametrize("text", ["", "AKIA", "[]", "null", '{"AccessKeyId": "AKIA"}'])
+def test_a_temporary_key_that_is_none_is_told_without_its_text(text: str) -> None:
+    cloud = LibcloudCloud(
+        "ec2", {**enough("ec2"), "credentials": "file:/x"}, ManualClock(), secret=lambda *_: Secret(text)
+    )
+    with pytest.raises(UsageError, match="export-credentials") as refused:
+        cloud.servers()
+    assert refused.value.code == "config.value"
+    assert "AKIA" not in str(refused.value)
 
 
 def test_user_data_that_a_cloud_does_not_take_is_refused_before_anything_is_sent() -> None:

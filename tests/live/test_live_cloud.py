@@ -77,7 +77,7 @@ def test_a_server_comes_and_goes() -> None:
         lifetime=900,
         open_ports=(OpenPort("tcp", 22), OpenPort("udp", 31_000)),
     )
-    hourly = cloud.row.hourly(cloud._driver(), spec, cloud._told())
+    hourly = cloud.hourly()
     assert hourly is not None, f"{name} tells no price, so it cannot be held below a cap"
     assert hourly * HOURS <= cap(), f"{hourly} an hour is above the cap"
 

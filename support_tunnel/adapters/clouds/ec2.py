@@ -5,6 +5,7 @@ Its driver speaks GET, so user-data stands in a URL: ours holds nothing that is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,15 +32,35 @@ def _connect(told: Told) -> Any:
         )  # fmt: skip
     at = urlsplit(told["endpoint"])
     elsewhere = {"host": at.hostname, "port": at.port, "secure": at.scheme == "https"} if at.hostname else {}
+    key, secret, token = _key(told)
     return driver_class("ec2")(
-        told["access_key"],
-        told["secret_key"].reveal(),
+        key,
+        secret,
         region=told["region"],
-        token=told["session_token"].reveal() if told["session_token"] else None,
+        token=token,
         signature_version="4",  # the driver's default is 2 for the older regions, which new accounts refuse
         timeout=REQUEST_SECONDS,
         **elsewhere,
     )
+
+
+def _key(told: Told) -> tuple[str, str, str | None]:
+    """Id, secret, and the token of a temporary one. All three at once: those of two different keys do not fit together."""
+    if not told["credentials"]:
+        if not (told["access_key"] and told["secret_key"]):
+            raise UsageError(
+                "config.missing", "support_tunnel/clouds/ec2 needs access_key and secret_key, or credentials"
+            )
+        token = told["session_token"].reveal() if told["session_token"] else None
+        return told["access_key"], told["secret_key"].reveal(), token
+    try:
+        found = json.loads(told["credentials"].reveal())
+        return found["AccessKeyId"], found["SecretAccessKey"], found.get("SessionToken")
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            "config.value",
+            "support_tunnel/clouds/ec2/credentials is not what `aws configure export-credentials` prints",
+        ) from None
 
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
@@ -137,9 +158,12 @@ EC2 = CloudRow(
     address=words.address,
     genuine=lambda driver: bool(driver.ex_list_availability_zones(only_available=False)),
     settings=(
-        Setting("access_key", "the id of an access key", needed=True),
-        Setting("secret_key", "where the access key's secret is", needed=True, secret=True),
+        Setting("access_key", "the id of an access key"),
+        Setting("secret_key", "where the access key's secret is", secret=True),
         Setting("session_token", "where the token of a temporary access key is", secret=True),
+        Setting(
+            "credentials", "where a temporary access key is, e.g. cmd:aws configure export-credentials", secret=True
+        ),
         Setting("region", "an AWS region such as eu-central-1", needed=True),
         Setting("network", "the id of a VPC, where the account has no default one; needs subnet"),
         Setting("subnet", "the id of a subnet in it"),
