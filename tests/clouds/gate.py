@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["HTML", "Answer", "Fault", "Gate", "Provider", "Request", "gate"]
+__all__ = ["HTML", "Answer", "Fault", "Gate", "Provider", "Request", "gate", "served"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Gate:
         self.log: list[Request] = []
         self.url = ""
         self.lock = threading.Lock()
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The cloud's own clock, to the second."""
 
     def answer(self, request: Request) -> Answer | None:
         with self.lock:
@@ -113,9 +117,18 @@ class Gate:
         return len([request for request in self.log if which(request)])
 
 
+G = TypeVar("G", bound=Gate)
+
+
 @contextmanager
 def gate(provider: Provider) -> Iterator[Gate]:
-    made = Gate(provider)
+    with served(Gate(provider)) as made:
+        yield made
+
+
+@contextmanager
+def served(made: G) -> Iterator[G]:
+    """Let it answer at its `url`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -139,6 +152,9 @@ def gate(provider: Provider) -> Iterator[Gate]:
             self.wfile.write(answer.body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _do
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(made.now(), usegmt=True)
 
         def log_message(self, *_: Any) -> None:
             """No word on stderr."""

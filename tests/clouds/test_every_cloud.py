@@ -12,14 +12,13 @@ import pytest
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
-from support_tunnel.adapters.cloud_table import CLOUDS
 from support_tunnel.core.errors import CloudError
 from support_tunnel.core.ports import OpenPort, Server, ServerSpec
-from support_tunnel.core.secret import Secret
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds.gate import HTML, Answer, Fault, Gate, Provider, gate
 from tests.clouds.played import PLAYED
+from tests.clouds.reached import cloud_at
 
 TUNNEL = "5a" * 16
 PORTS = (OpenPort("tcp", 22), OpenPort("udp", 31_000))
@@ -36,12 +35,7 @@ class Site:
 
 
 def reach(made: Gate, clock: ManualClock, **besides: str) -> LibcloudCloud:
-    given = {**made.provider.settings(made.url), **besides}
-    secrets = {setting.name for setting in CLOUDS[made.provider.name].settings if setting.secret}
-    inventory = {name: f"file:{value}" if name in secrets else value for name, value in given.items()}
-    return LibcloudCloud(
-        made.provider.name, inventory, clock, secret=lambda source, _: Secret(source.removeprefix("file:"))
-    )
+    return cloud_at(made.provider.name, {**made.provider.settings(made.url), **besides}, clock)
 
 
 @pytest.fixture(params=list(PLAYED.values()), ids=list(PLAYED))
@@ -53,7 +47,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     assert contract is None or contract.complaints == []
 
 
-def spec(name: str = "st-5a5a5a5a", tunnel: str = TUNNEL) -> ServerSpec:
+def spec(name: str = "support-tunnel-5a5a5a5a", tunnel: str = TUNNEL) -> ServerSpec:
     return ServerSpec(
         name=name,
         user_data="#cloud-config\n# canary-user-data\n{}\n",
@@ -70,7 +64,7 @@ def test_a_server_is_listed_as_it_was_asked_for(site: Site) -> None:
     first = site.another()
     # A real Nova (tests/clouds/nova_server.py) builds a while, the others are quick.
     seen = wait_for(lambda: ready(first), what="running server", seconds=60, clock=SystemClock())
-    assert (seen.id, seen.name) == (made.id, "st-5a5a5a5a")
+    assert (seen.id, seen.name) == (made.id, "support-tunnel-5a5a5a5a")
     assert spec().tags.items() <= seen.tags.items()
 
 
@@ -98,7 +92,7 @@ def ready(cloud: LibcloudCloud) -> Server | None:
 
 
 def test_destroyed_is_gone_with_its_firewall_and_again_is_fine(site: Site) -> None:
-    kept, ended = site.cloud.create(spec()), site.cloud.create(spec("st-6b6b6b6b", "6b" * 16))
+    kept, ended = site.cloud.create(spec()), site.cloud.create(spec("support-tunnel-6b6b6b6b", "6b" * 16))
     walls = len(site.provider.walls())
     assert walls == (2 if site.cloud.row.firewall else 0)
     site.another().destroy(ended.id)
@@ -125,7 +119,7 @@ def test_exactly_the_tunnels_ports_are_open_and_ssh_for_the_admins_networks(site
 
 def test_a_servers_of_somebody_else_is_neither_shown_nor_ended(site: Site) -> None:
     """With our name even: the tag alone makes it ours."""
-    foreign = site.provider.foreign("st-6b6b6b6b")
+    foreign = site.provider.foreign("support-tunnel-6b6b6b6b")
     made = site.cloud.create(spec())
     assert [server.id for server in site.cloud.servers()] == [made.id]
     with suppress(CloudError):  # refused, or not even found where the cloud itself lists ours alone
@@ -256,7 +250,7 @@ def test_many_at_once_are_all_different_and_all_end(site: Site) -> None:
     """One driver a thread: with one for all of them, sixteen threads got each other's answers."""
     tunnels = [f"{number:02x}" * 16 for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda tunnel: site.cloud.create(spec(f"st-{tunnel[:8]}", tunnel)), tunnels))
+        made = list(pool.map(lambda tunnel: site.cloud.create(spec(f"support-tunnel-{tunnel[:8]}", tunnel)), tunnels))
         assert {server.tags["st-tunnel"] for server in made} == set(tunnels)
         assert {server.id for server in site.another().servers()} == {server.id for server in made}
         list(pool.map(site.cloud.destroy, (server.id for server in made)))

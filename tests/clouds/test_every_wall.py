@@ -22,7 +22,7 @@ def test_a_firewall_of_somebody_else_with_our_name_is_neither_used_nor_changed(s
     if site.cloud.row.firewall is None:
         assert site.provider.walls() == []
         return
-    foreign = site.provider.foreign_wall("st-5a5a5a5a")
+    foreign = site.provider.foreign_wall("support-tunnel-5a5a5a5a")
     before = site.provider.rules()
     if site.provider.name == "digitalocean":  # firewalls have names of more than the server's
         made = site.cloud.create(spec())

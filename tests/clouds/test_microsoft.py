@@ -50,7 +50,7 @@ def test_a_list_that_goes_on_nobody_knows_where_is_no_list(azure: Gate) -> None:
 
 
 def test_a_group_of_somebody_else_with_our_name_is_not_taken_over(azure: Gate) -> None:
-    foreign = azure.provider.foreign("st-5a5a5a5a")
+    foreign = azure.provider.foreign("support-tunnel-5a5a5a5a")
     made = reach(azure, ManualClock()).create(spec())
     provider = azure.provider
     assert isinstance(provider, Microsoft)
