@@ -6,6 +6,7 @@ we neither, can add a line that verifies.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -35,18 +36,26 @@ class DiskJournal:
         self._clock = clock
 
     def append(self, tunnel: TunnelId, event: str, data: Mapping[str, str | int]) -> str:
-        log = self._log(tunnel)
-        line = log.append(now=self._clock.now(), actor="device", event=event, data=data)
         self._folder.make()
         with self._folder.opened(f"{tunnel[:8]}.jsonl") as out:
+            # The keeper may write while a tool ends the session: one line after the other.
+            fcntl.flock(out, fcntl.LOCK_EX)
+            log, lines = self._log(tunnel), out.readlines()
+            if log.count == 0 and len(lines) > 1:
+                raise UsageError(
+                    "log.dump",
+                    f"the key of the log of {tunnel[:8]} is gone, so it cannot be written on",
+                    next_step=f"End that session: inv stop {tunnel[:8]}",
+                )
+            line = log.append(now=self._clock.now(), actor="device", event=event, data=data)
             # A tool killed between this write and the next `put` left a line that nothing was done after: it is replaced.
-            kept = b"".join(out.readlines()[: log.count - 1])
+            kept = b"".join(lines[: log.count - 1])
             out.seek(len(kept))
             out.truncate()
             out.write(line)
             out.flush()
             os.fsync(out.fileno())
-        self._vault.put(tunnel, _STATE, log.dump())
+            self._vault.put(tunnel, _STATE, log.dump())
         self._echo(" ".join([event, *(f"{key}={value!r}" for key, value in data.items())]))
         return log.head
 

@@ -66,6 +66,7 @@ def _detail(row: TunnelHistory) -> dict[str, object]:
         "helpers": agreed.get("helpers"),
         "consent": agreed.get("how"),
         "opened": row.when("opened"),
+        "logins": [{"noted": entry.when, **entry.data} for entry in row.events if entry.event == "logged-in"],
         "user": opened.get("user"),
         "until": row.until,
         "ended": row.when("ended"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,31 @@ def test_a_half_written_line_is_replaced(tmp_path: Path, journal: DiskJournal) -
         file.write(b'{"actor":"dev')  # the power went
     journal.append(TUNNEL, "ended", {})
     assert verify(written(tmp_path).read_bytes(), TUNNEL).count == 2
+
+
+def test_a_log_whose_key_is_gone_is_not_begun_anew(tmp_path: Path, journal: DiskJournal, vault: FolderVault) -> None:
+    """A keeper that is a moment late, after the session was erased, must not take the log with it."""
+    for event in ("requested", "ended"):
+        journal.append(TUNNEL, event, {})
+    before = written(tmp_path).read_bytes()
+    vault.erase(TUNNEL)
+    with pytest.raises(UsageError, match="cannot be written on") as refused:
+        journal.append(TUNNEL, "logged-in", {})
+    assert refused.value.code == "log.dump"
+    assert written(tmp_path).read_bytes() == before
+
+
+def test_two_who_write_at_once_write_one_after_the_other(tmp_path: Path, vault: FolderVault) -> None:
+    """The keeper notes who logged in while a tool ends the session."""
+
+    def write(actor: str) -> None:
+        for number in range(20):
+            DiskJournal(tmp_path / "log", vault, ManualClock()).append(TUNNEL, actor, {"n": number})
+
+    DiskJournal(tmp_path / "log", vault, ManualClock()).append(TUNNEL, "requested", {})
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(write, ("keeper", "tool")))
+    assert verify(written(tmp_path).read_bytes(), TUNNEL).count == 41
 
 
 def test_an_edited_line_shows(tmp_path: Path, journal: DiskJournal) -> None:

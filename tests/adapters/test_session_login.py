@@ -6,22 +6,33 @@ each certificate that was refused.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.adapters.local_shell import LocalShell
 from support_tunnel.core import login_key
+from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.own_certificates import session_certificate
 from support_tunnel.core.ports import Completed
+from support_tunnel.core.scope import Scope
+from support_tunnel.core.secret import Secret
 from support_tunnel.core.session_wish import SessionWish
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.desired.templating import environment
+from support_tunnel.flows.device.note_logins import note_logins
+from support_tunnel.flows.device.record import Record
 from support_tunnel.testing.loopback_sshd import LoopbackSshd, free_port, loopback_sshd
+from support_tunnel.testing.records import FolderVault, MemoryJournal
 from tests.core.test_login_key import ED25519, P256, SK_ED25519, SK_P256
 
 TEMPLATES = Path(__file__).parents[2] / "roles" / "device_access" / "templates"
@@ -202,6 +213,37 @@ def test_a_helper_gets_in_with_their_own_key_and_the_log_says_which(session: Ses
     assert session.ssh("echo in", key="bea").stdout == "in\n"
     assert f"Accepted publickey for root from {HERE}" in said()
     assert login_key.fingerprint(bea) in said()
+
+
+def test_the_sessions_log_is_told_what_sshd_says_of_each_login(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`journalctl` is played here: it has sshd's own words, with the account that a session has in place of root."""
+    bea, names = session.public("bea"), Names(TunnelId(SHORT + "0" * 24))
+    record = Record(
+        "active", Secret(""), now(), now(), Scope("shell"), 60, admin_name="Ada", helpers=(Helper("Bea", bea),)
+    )
+    said, journal = session.said(), MemoryJournal()
+    session.lets_in(expiry=now() + HOUR, keys=(session.public("session"),), helpers=(bea,), helpers_from=ALL_OF_HERE)
+    assert [session.ssh("true", key=name).status for name in ("bea", "bea", "session")] == [0, 0, 0]
+    session.lets_in(expiry=now() + HOUR)
+    assert session.ssh("true").status == 0
+    assert session.ssh("true", key="bea").status == 255
+
+    (tmp_path / "said").write_text(said().replace("for root from", f"for {names.user} from"))
+    shown = tmp_path / "journalctl"
+    shown.write_text(f'#!/bin/sh\n[ "${{*##*--unit=}}" = {names.session_unit} ] && cat {tmp_path}/said\n')
+    shown.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ports: Any = SimpleNamespace(shell=LocalShell(), journal=journal, vault=FolderVault(tmp_path / "vault"))
+    for _ in range(2):
+        note_logins(ports, names.tunnel, record)
+    ours = {"from": HERE, "fingerprint": login_key.fingerprint(session.public("session"))}
+    noted = [json.loads(line)[1] for line in journal.lines[names.tunnel]]
+    hers = {"who": "Bea", "from": HERE, "fingerprint": login_key.fingerprint(bea)}
+    for one in (hers, {"who": "Ada", **ours}, {"key_id": KEY_ID, **ours}):
+        assert noted.count(one) == 1
+    assert len(noted) == 3
 
 
 def test_the_admins_key_keeps_its_one_place_and_the_helpers_theirs(session: Session) -> None:

@@ -62,6 +62,8 @@ class DeviceModel:
         """The next roles get half-way only."""
         self.sticks: set[str] = set()
         """What no script can remove."""
+        self.logins: list[str] = []
+        """What sshd has said of those who logged in."""
         self.kex = "mlkem768x25519-sha256"
         self.on_join: Callable[[], None] = lambda: None
         self.blocks_wireguard = 0
@@ -118,6 +120,7 @@ class DeviceModel:
             tailnet_probes.join_refused(names).reveal(): lambda: f"refused\t{self.refused}\n" if self.refused else "",
             probes.session_state(names).reveal(): lambda: _state(things),
             probes.limits(names).reveal(): lambda: "limit\tprocesses\nlimit\tfile-size\n",
+            probes.logins(names).reveal(): lambda: "".join(f"login\t{login}\n" for login in self.logins),
             probes.leftovers(names).reveal(): lambda: _left(things - {"keeper"}),
             probes.taken(names).reveal(): lambda: _left(things | self.foreign),
         }

@@ -113,6 +113,22 @@ def test_the_lists_as_text_and_as_json(session: World, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == ""
 
 
+def test_status_says_which_limits_hold(session: World, capsys: pytest.CaptureFixture[str]) -> None:
+    device_tasks.status.body(None, json=True)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["limits"]) == ("active", ["processes", "file-size"])
+
+
+def test_the_details_say_who_logged_in(session: World, capsys: pytest.CaptureFixture[str]) -> None:
+    session.device.logins = [f"fd00::1 ED25519 SHA256:{'A' * 43}"]
+    session.stop_by_owner()
+    device_lists.detail_all_tunnels.body(None)
+    (row,) = json.loads(capsys.readouterr().out)
+    (login,) = row["logins"]
+    assert login.pop("noted").startswith("20")
+    assert login == {"who": "Ann", "fingerprint": f"SHA256:{'A' * 43}", "from": "fd00::1"}
+
+
 def test_the_details_hold_what_happened_and_no_secret(session: World, capsys: pytest.CaptureFixture[str]) -> None:
     record, channel = (
         load_record(session.device_vault, session.tunnel),

@@ -119,6 +119,14 @@ class Crew:
         met = json.loads(self.device("cat /var/lib/support_tunnel/admins.json 2>/dev/null || echo '{}'"))
         return sum(one["times"] for one in met.values() if one["name"] == self.on.settings.display_name)
 
+    def logins(self, tunnel: TunnelId) -> list[dict[str, str]]:
+        """Who came in, as the session's log says, which has to hold."""
+        told = json.loads(self.inv("detail-all-tunnels").stdout)
+        (row,) = [row for row in told if row["tunnel_id"] == tunnel]
+        assert row["log"]["holds"], row
+        found: list[dict[str, str]] = row["logins"]
+        return found
+
     # --- both ---
 
     def connect(self, *words: str) -> Connected:

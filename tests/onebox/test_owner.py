@@ -85,6 +85,7 @@ def test_the_owner_lets_somebody_in_and_throws_them_out(people: Crew) -> None:
     short = asking.code.tunnel[:8]
     (row,) = json.loads(people.inv("status", "--json").stdout)
     assert (row["tunnel_id"], row["state"]) == (asking.code.tunnel, "active")
+    assert {"processes", "file-size"} <= set(row["limits"])
     assert people.fab("command", short, "id -un").stdout == f"st{short}\n"
 
     stopped = people.inv("stop", "--json")
@@ -98,6 +99,8 @@ def test_the_owner_lets_somebody_in_and_throws_them_out(people: Crew) -> None:
     assert people.fab("stop", short).status == 0
     assert people.left(asking.code.tunnel) == []
     assert people.times_met() == 1
+    (login,) = people.logins(asking.code.tunnel)
+    assert login["who"] == people.on.settings.display_name
 
 
 def test_a_second_time_the_owner_is_told_so_and_refuses(people: Crew) -> None:

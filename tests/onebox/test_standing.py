@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from support_tunnel.core import login_key
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.flows.standing import look, shorten
 from tests.onebox.crew import PATIENCE, Crew
-from tests.onebox.standing import CLOCK, NEIGHBOUR, Standing, Tunnel, standing
+from tests.onebox.standing import CLOCK, NAME, NEIGHBOUR, Standing, Tunnel, standing
 from tests.roles.hosts import SESSION_PORT, run
 
 pytestmark = pytest.mark.onebox
@@ -54,6 +55,9 @@ def test_a_session_by_a_standing_server_from_the_code_to_the_end(stood: Standing
     measured("`inv stop` to the last that the helper got, its own start included", last - began)
     measured("the last that the helper got to the end of `inv stop`", returned - last)
     stood.people.closed()
+    came = {login["who"]: login for login in stood.people.logins(tunnel.id)}
+    assert set(came) == {stood.people.on.settings.display_name, NAME}
+    assert came[NAME]["fingerprint"] == login_key.fingerprint(login_key.read_file(stood.public.read_text()))
 
     report = json.loads(stood.people.fab("tunnel.close", short, "--json").stdout.splitlines()[-1])
     assert report["complete"], report

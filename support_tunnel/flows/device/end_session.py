@@ -13,6 +13,7 @@ from support_tunnel.core.st1.control import Channel
 from support_tunnel.core.st1.payloads import ControlKind
 from support_tunnel.core.waiting import wait_for
 from support_tunnel.desired import probes, undo_report, undo_script
+from support_tunnel.flows.device.note_logins import note_logins
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, load_channel, load_record
 from support_tunnel.flows.device.run_hook import run_down
@@ -161,6 +162,9 @@ def end_session(ports: DevicePorts, tunnel: TunnelId) -> None:
         with ending.step():
             ports.shell.run_script(probes.forget_request_timer(Names(tunnel)), timeout=20)
     head, channel = "", None
+    with ending.step():
+        if known.record and known.record.was_opened:
+            note_logins(ports, tunnel, known.record)
     with ending.step():
         if known.record or known.damaged:
             head = _log_end(ports, tunnel)

@@ -1,4 +1,4 @@
-"""Watch a running session: the earliest of three clocks, the admin's stop, and a sign of life with the log's head.
+"""Watch a running session: the earliest of three clocks, the admin's stop, who logs in, and a sign of life with the log's head.
 
 It only watches and returns the reason; whoever started it ends the session (ExecStopPost of the keeper's unit).
 """
@@ -13,6 +13,7 @@ from support_tunnel.core.errors import MessageError, SupportTunnelError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob, Clock, Mailbox
 from support_tunnel.core.st1.control import Channel
+from support_tunnel.flows.device.note_logins import note_logins
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import Record, load_channel, load_record, save_channel
 
@@ -73,6 +74,7 @@ def keep(ports: DevicePorts, tunnel: TunnelId) -> str:
                 return "the helper ended it"
         if ports.clock.monotonic() >= next_sign:
             next_sign = ports.clock.monotonic() + SIGN_OF_LIFE
+            _note_logins(ports, tunnel)
             _sign(ports, tunnel, mailbox, channel)
 
 
@@ -90,6 +92,13 @@ def _is_stop(channel: Channel, data: bytes) -> bool:
         return channel.receive(data).kind == "stop"
     except MessageError:
         return False  # forged, replayed or reflected by the API: it changes nothing
+
+
+def _note_logins(ports: DevicePorts, tunnel: TunnelId) -> None:
+    """Before the sign of life, which carries the log's head to the helper. Until it is active, the tool that opens it writes the log."""
+    record = load_record(ports.vault, tunnel)
+    if record is not None and record.stage == "active":
+        note_logins(ports, tunnel, record)
 
 
 def _sign(ports: DevicePorts, tunnel: TunnelId, mailbox: Mailbox, channel: Channel) -> None:

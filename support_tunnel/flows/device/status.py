@@ -57,10 +57,11 @@ def _row(ports: DevicePorts, tunnel: TunnelId, look: _Look) -> TunnelStatus:
     if record is None:
         return TunnelStatus(tunnel, "orphaned")
     waits = is_kept(ports, tunnel)
-    state = _STATES.get(record.stage, record.stage)
+    state, limits = _STATES.get(record.stage, record.stage), ""
     if state == "active":
         units = probes.read(ports.shell, probes.session_state(Names(tunnel)), timeout=20)
         state = "active" if units.get("keeper") == "active" else "orphaned"
+        limits = probes.read(ports.shell, probes.limits(Names(tunnel)), timeout=20).get("limit", "")
     elif waits and look.is_answered(tunnel, record):
         state = "answered"
     return TunnelStatus(
@@ -73,7 +74,8 @@ def _row(ports: DevicePorts, tunnel: TunnelId, look: _Look) -> TunnelStatus:
         record.approved,
         waits,
         record.until,
-        helpers=record.helpers,
+        tuple(limits.split()),
+        record.helpers,
     )
 
 
