@@ -1,5 +1,5 @@
 """Admin side: `fab --list`."""
 
-from support_tunnel.cli.admin_tasks import namespace
+from support_tunnel.cli.admin.tasks import namespace
 
 ns = namespace()

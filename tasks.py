@@ -1,5 +1,5 @@
 """Device side: `inv --list`."""
 
-from support_tunnel.cli.device_tasks import namespace
+from support_tunnel.cli.device.tasks import namespace
 
 ns = namespace()

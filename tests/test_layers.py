@@ -224,7 +224,7 @@ def test_listing_tasks_imports_nothing_heavy(sources: dict[str, str]) -> None:
 
 
 LOOK_AND_END = (
-    *("support_tunnel.cli.keeper", "support_tunnel.cli.wiring_device", "support_tunnel.cli.wiring_admin"),
+    *("support_tunnel.cli.device.keeper", "support_tunnel.cli.device.wiring", "support_tunnel.cli.admin.wiring"),
     *("support_tunnel.flows.admin.stop", "support_tunnel.flows.admin.sweep"),
 )
 """What each session starts several times and in a hurry: its keeper, its end, a look at it, a clean-up."""

@@ -106,7 +106,7 @@ def _fill(tree: Path, wheel: Wheel, libraries: Path, checkout: Path) -> None:
         "fish": "usr/share/fish/vendor_completions.d/support-tunnel.fish",
     }
     for shell, place in completions.items():
-        argv = [sys.executable, "-m", "support_tunnel.cli.device_program", "--print-completion-script", shell]
+        argv = [sys.executable, "-m", "support_tunnel.cli.device.program", "--print-completion-script", shell]
         _put(tree / place, processes.run(argv, timeout=60, env={"PYTHONPATH": str(ROOT)}).stdout)
     _put(tree / "usr/share/doc" / PACKAGE / "copyright", (checkout / "LICENSE").read_text())
 

@@ -1,4 +1,4 @@
-# These two are all that Python reads (support_tunnel/cli/tofu_outputs.py), and none may hold a secret.
+# These two are all that Python reads (support_tunnel/cli/admin/tofu_outputs.py), and none may hold a secret.
 
 output "settings" {
   description = "What the settings of admins need to know, by the names that they have there."

@@ -1,4 +1,4 @@
-"""What an operator may choose about the API. Values come from `cli/settings.py`; nothing here reads files or environment."""
+"""What an operator may choose about the API. Values come from `cli/api/tasks.py`; nothing here reads files or environment."""
 
 from __future__ import annotations
 

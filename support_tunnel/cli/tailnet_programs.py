@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.cli import paths
-from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.flows.admin.ports import Programs
 

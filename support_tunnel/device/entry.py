@@ -62,8 +62,8 @@ class Device:
 
         `transport` is wireguard, headscale or auto, `pq` is require or prefer, as the flags of these names are.
         """
-        from support_tunnel.cli.ready import check_times, ready
-        from support_tunnel.cli.wiring_device import keeper_command
+        from support_tunnel.cli.device.ready import check_times, ready
+        from support_tunnel.cli.device.wiring import keeper_command
         from support_tunnel.core.transports import transports
         from support_tunnel.flows.device.request import Wish
         from support_tunnel.flows.device.request_and_leave import request_and_leave
@@ -89,8 +89,8 @@ class Device:
 
     def connect(self, tunnel: TunnelId, owner: Owner, *, wait: float = 0.0) -> Connected:
         """Wait up to `wait` seconds for the answer, ask `owner`, open. Until they are asked, nothing is given up."""
-        from support_tunnel.cli.ready import ready
-        from support_tunnel.cli.wiring_device import keeper_command
+        from support_tunnel.cli.device.ready import ready
+        from support_tunnel.cli.device.wiring import keeper_command
         from support_tunnel.flows.device.connect import connect
 
         settings, ports = ready(owner)
@@ -98,8 +98,8 @@ class Device:
 
     def connect_approved(self) -> list[Tried]:
         """Open what was answered and approved before; asks nobody."""
-        from support_tunnel.cli.ready import ready
-        from support_tunnel.cli.wiring_device import keeper_command
+        from support_tunnel.cli.device.ready import ready
+        from support_tunnel.cli.device.wiring import keeper_command
         from support_tunnel.flows.device.connect import connect_approved
 
         settings, ports = ready()
@@ -107,14 +107,14 @@ class Device:
 
     def status(self) -> list[TunnelStatus]:
         """One row a request or session; none: nobody is let in, and nobody was asked."""
-        from support_tunnel.cli.wiring_device import ending_ports
+        from support_tunnel.cli.device.wiring import ending_ports
         from support_tunnel.flows.device.status import status
 
         return status(self._told(ending_ports()))
 
     def stop(self, tunnel: TunnelId | None = None) -> list[TunnelId]:
         """End this one, or all; works offline. Returns what was ended."""
-        from support_tunnel.cli.wiring_device import ending_ports
+        from support_tunnel.cli.device.wiring import ending_ports
         from support_tunnel.flows.device.clean_up import known_tunnels
         from support_tunnel.flows.device.end_session import OWNER_ENDED_IT, stop_all
 

@@ -17,7 +17,7 @@ from support_tunnel.core.secret import Secret
 from tests.api.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = "from support_tunnel.cli.api_program import main; main()"
+PROGRAM = "from support_tunnel.cli.api.program import main; main()"
 PASSWORD = "hunter2-of-the-database"
 
 

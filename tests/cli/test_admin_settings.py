@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support_tunnel.cli.admin_settings import AdminSettings, load_admin_settings
+from support_tunnel.cli.admin.settings import AdminSettings, load_admin_settings
 from support_tunnel.cli.secret_source import is_source, read_secret
 from support_tunnel.core.errors import UsageError
 

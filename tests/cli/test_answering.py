@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from invoke.parser import Parser
 
-from support_tunnel.cli.admin_settings import AdminSettings
-from support_tunnel.cli.admin_tasks import namespace
-from support_tunnel.cli.answering import Asked, _helper, answer
-from support_tunnel.cli.wiring_standing import standing_server
+from support_tunnel.cli.admin.answering import Asked, _helper, answer
+from support_tunnel.cli.admin.settings import AdminSettings
+from support_tunnel.cli.admin.tasks import namespace
+from support_tunnel.cli.admin.wiring_standing import standing_server
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.private_authority import as_der, vouch_for

@@ -18,7 +18,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ssh_key import new_keypair
 
 ROOT = Path(__file__).parents[2]
-HOST_PROGRAM = "from support_tunnel.cli.api_program import main; main()"
+HOST_PROGRAM = "from support_tunnel.cli.api.program import main; main()"
 
 
 def fab(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_the_host_program_has_no_deploy_and_needs_no_fabric(tmp_path: Path) -> N
     assert "backup" in listed
     assert "deploy" not in listed
     program = (
-        "import sys, support_tunnel.cli.api_program; "
+        "import sys, support_tunnel.cli.api.program; "
         "print([name for name in ('fabric', 'paramiko', 'libcloud', 'jinja2', 'rich') if name in sys.modules])"
     )
     assert _run([sys.executable, "-c", program], tmp_path).stdout == "[]\n"
@@ -106,4 +106,4 @@ def test_the_same_sources_make_the_same_wheel_with_the_hosts_command() -> None:
     assert build_wheel(ROOT) == wheel
     with zipfile.ZipFile(BytesIO(wheel.content)) as opened:
         (entries,) = [name for name in opened.namelist() if name.endswith("/entry_points.txt")]
-        assert "support-tunnel-api = support_tunnel.cli.api_program:main" in opened.read(entries).decode()
+        assert "support-tunnel-api = support_tunnel.cli.api.program:main" in opened.read(entries).decode()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli.code_entry import owners_code
+from support_tunnel.cli.admin.code_entry import owners_code
 from support_tunnel.core.errors import CodeError, UsageError
 from support_tunnel.core.st1.code import Code
 from support_tunnel.testing.people import ScriptedPrompt

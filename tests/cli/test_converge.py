@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters.at_once import at_once
-from support_tunnel.cli import converge_output
+from support_tunnel.cli.admin import converge_output
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.ports import Shell
 from support_tunnel.flows.admin.converge import Outcome, Target, converge

@@ -12,9 +12,10 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.cli import admin_settings, wiring_admin
-from support_tunnel.cli.admin_settings import AdminSettings
-from support_tunnel.cli.cost_task import cost
+from support_tunnel.cli.admin import settings as admin_settings
+from support_tunnel.cli.admin import wiring as wiring_admin
+from support_tunnel.cli.admin.cost_task import cost
+from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.core.errors import CloudError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import ServerSpec

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from support_tunnel.cli import device_settings, paths
-from support_tunnel.cli.device_settings import DeviceSettings
-from support_tunnel.cli.wish import Asked
+from support_tunnel.cli import paths
+from support_tunnel.cli.device import settings as device_settings
+from support_tunnel.cli.device.settings import DeviceSettings
+from support_tunnel.cli.device.wish import Asked
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.hooks import HookCommand
 from support_tunnel.core.names import TunnelId

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli.device_settings import load_device_settings, load_policy
+from support_tunnel.cli.device.settings import load_device_settings, load_policy
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import UsageError
 

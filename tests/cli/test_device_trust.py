@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings
-from support_tunnel.cli.device_trust import load_trust, trusting
+from support_tunnel.cli.device.settings import DeviceSettings, load_device_settings
+from support_tunnel.cli.device.trust import load_trust, trusting
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.st1.signer import PRINCIPAL, Organisation, Trust

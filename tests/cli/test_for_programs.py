@@ -10,8 +10,10 @@ from dataclasses import fields
 import pytest
 from invoke.exceptions import Exit
 
-from support_tunnel.cli import admin_tasks, paths, reach_tasks, tunnel_tasks, view_tasks
-from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli import paths
+from support_tunnel.cli.admin import reach_tasks, tunnel_tasks, view_tasks
+from support_tunnel.cli.admin import tasks as admin_tasks
+from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
@@ -48,8 +50,8 @@ def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> 
     made = make_world()
     made.door = FakeDoor(Completed(0, "out", ""))
     connected(made, Scope("shell", ports=(80,), files=True))
-    monkeypatch.setattr("support_tunnel.cli.wiring_admin.admin_ports", lambda *_, **__: made.admin_ports())
-    monkeypatch.setattr("support_tunnel.cli.rehearsal.stage.remove_dead", list)
+    monkeypatch.setattr("support_tunnel.cli.admin.wiring.admin_ports", lambda *_, **__: made.admin_ports())
+    monkeypatch.setattr("support_tunnel.cli.admin.rehearsal.stage.remove_dead", list)
     return made
 
 

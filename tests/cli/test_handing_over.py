@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters.qr import drawn
-from support_tunnel.cli.handing_over import Handing
+from support_tunnel.cli.device.handing_over import Handing
 from support_tunnel.cli.output import shows_pictures
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.scope import Scope

@@ -67,7 +67,7 @@ def test_roles_and_templates_come_with_it(installed: Path) -> None:
 
 
 def test_it_explains_errors_by_its_own_name(installed: Path) -> None:
-    run = "import sys; sys.argv = ['support-tunnel', 'explain', 'device.root']; from support_tunnel.cli import device_program as m; m.main()"
+    run = "import sys; sys.argv = ['support-tunnel', 'explain', 'device.root']; from support_tunnel.cli.device import program as m; m.main()"
     ended = python(installed, "-c", run)
     assert (ended.status, ended.stderr) == (0, "")
     assert ended.stdout.startswith("device.root: this needs root\n  -> ")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli.host_login import login_of
-from support_tunnel.cli.inventory import read_inventory
+from support_tunnel.cli.admin.host_login import login_of
+from support_tunnel.cli.admin.inventory import read_inventory
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ssh_key import new_keypair
 

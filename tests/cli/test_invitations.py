@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli.invitations import lay_down
+from support_tunnel.cli.admin.invitations import lay_down
 from support_tunnel.core.errors import UsageError
 from support_tunnel.testing.records import FolderVault
 from tests.core.test_invitation import GIVEN

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from support_tunnel.adapters.progress import Step
-from support_tunnel.cli.junit import junit, write_junit
+from support_tunnel.cli.admin.junit import junit, write_junit
 from support_tunnel.core.errors import HostError, UsageError
 
 STEPS = [Step("Booting a device", 1.25), Step('"odd" <name> & \x1b[2J', 0.5)]

@@ -16,8 +16,11 @@ import pytest
 from invoke.collection import Collection
 from invoke.parser import Parser
 
-from support_tunnel.cli import admin_tasks, device_settings, device_tasks, paths
-from support_tunnel.cli.admin_settings import OLD_TOKEN, AdminSettings
+from support_tunnel.cli import paths
+from support_tunnel.cli.admin import tasks as admin_tasks
+from support_tunnel.cli.admin.settings import OLD_TOKEN, AdminSettings
+from support_tunnel.cli.device import settings as device_settings
+from support_tunnel.cli.device import tasks as device_tasks
 from support_tunnel.cli.verb_task import LETTERS, LIKE_AN_ID, gives_id
 
 PAGE = (paths.REPOSITORY / "docs" / "original.md").read_text()

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.device_tasks import namespace
+from support_tunnel.cli.device.tasks import namespace
 
 TASKS = sorted(set(namespace().tasks) - {"doctor", "upgrade", "explain"})
 """The doctor looks as far as it may, and names what is missing: root too (`judge_host`). In a checkout, as here, an upgrade

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support_tunnel.cli import admin_tasks, paths
-from support_tunnel.cli.admin_settings import load_admin_settings
-from support_tunnel.cli.api_tasks import host_tasks
+from support_tunnel.cli import paths
+from support_tunnel.cli.admin import tasks as admin_tasks
+from support_tunnel.cli.admin.settings import load_admin_settings
+from support_tunnel.cli.api.tasks import host_tasks
 from support_tunnel.desired.compile import compile_roles
 from tests.cli.test_names import every_name, parsed
 

@@ -16,10 +16,10 @@ from support_tunnel.adapters import processes
 from support_tunnel.adapters.certifier_command import CommandCertifier
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
-from support_tunnel.cli.admin_settings import AdminSettings
-from support_tunnel.cli.device_settings import DeviceSettings
-from support_tunnel.cli.device_trust import load_trust
-from support_tunnel.cli.signer import certified_signer
+from support_tunnel.cli.admin.settings import AdminSettings
+from support_tunnel.cli.admin.signer import certified_signer
+from support_tunnel.cli.device.settings import DeviceSettings
+from support_tunnel.cli.device.trust import load_trust
 from support_tunnel.core import ssh_key
 from support_tunnel.core.errors import MessageError, UsageError
 from support_tunnel.core.names import TunnelId

@@ -18,7 +18,8 @@ from support_tunnel.adapters import memory_folder, processes
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.mailbox_http import HttpMailbox
 from support_tunnel.adapters.vault_tmpfs import TmpfsVault
-from support_tunnel.cli import admin_tasks, paths
+from support_tunnel.cli import paths
+from support_tunnel.cli.admin import tasks as admin_tasks
 from support_tunnel.core import ssh_key, wireguard_key
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.names import TunnelId

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli import device_settings, paths
+from support_tunnel.cli import paths
+from support_tunnel.cli.device import settings as device_settings
 
 DOCS = paths.REPOSITORY / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), paths.REPOSITORY / "README.md"]

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.device_settings import load_policy
-from support_tunnel.cli.inventory import read_inventory
+from support_tunnel.cli.admin.inventory import read_inventory
+from support_tunnel.cli.device.settings import load_policy
 from support_tunnel.core.scope import Scope
 from tests.pipelines import block, checkout, jobs, run_job
 

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.admin_settings import AdminSettings, load_admin_settings
-from support_tunnel.cli.device_settings import DeviceSettings, load_device_settings, load_policy
-from support_tunnel.cli.settings_shown import shown
+from support_tunnel.cli.admin.settings import AdminSettings, load_admin_settings
+from support_tunnel.cli.admin.settings_shown import shown
+from support_tunnel.cli.device.settings import DeviceSettings, load_device_settings, load_policy
 from support_tunnel.core import ssh_key
 from support_tunnel.core.consent import PolicyRule
 from support_tunnel.core.errors import UsageError

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from support_tunnel.cli import paths
-from support_tunnel.cli.admin_settings import AdminSettings, load_admin_settings, load_with_origins
-from support_tunnel.cli.deploy_task import deploy
-from support_tunnel.cli.tofu_outputs import ApiHost, read_tofu_outputs
+from support_tunnel.cli.admin.settings import AdminSettings, load_admin_settings, load_with_origins
+from support_tunnel.cli.admin.tofu_outputs import ApiHost, read_tofu_outputs
+from support_tunnel.cli.api.deploy_task import deploy
 from support_tunnel.core.errors import UsageError
 
 SETTINGS = {

@@ -9,9 +9,9 @@ import pytest
 
 from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.cli import paths, tailnet_programs
-from support_tunnel.cli.admin_settings import AdminSettings
-from support_tunnel.cli.device_settings import DeviceSettings
-from support_tunnel.cli.wish import Asked
+from support_tunnel.cli.admin.settings import AdminSettings
+from support_tunnel.cli.device.settings import DeviceSettings
+from support_tunnel.cli.device.wish import Asked
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.flows.admin.ports import Programs
 

@@ -21,7 +21,7 @@ from support_tunnel.adapters.vouched_file import read_vouched
 from support_tunnel.adapters.wheel import Wheel, build_wheel, check_name, read_wheel
 from support_tunnel.cli import paths
 from support_tunnel.cli.called import as_called
-from support_tunnel.cli.upgrade_task import place_of
+from support_tunnel.cli.device.upgrade_task import place_of
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.ports import Completed
 from tests.releases import NEWER, OLDER, checkout_as

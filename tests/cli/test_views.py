@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support_tunnel.cli.admin_settings import load_with_origins
-from support_tunnel.cli.settings_shown import HIDDEN, ShownSetting, ends_of_life, shown
+from support_tunnel.cli.admin.settings import load_with_origins
+from support_tunnel.cli.admin.settings_shown import HIDDEN, ShownSetting, ends_of_life, shown
 
 
 def look(tmp_path: Path, environ: dict[str, str] | None = None, **values: object) -> dict[str, ShownSetting]:

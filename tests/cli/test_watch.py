@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support_tunnel.adapters.webhook_http import Webhook
-from support_tunnel.cli.watch import show_watch
+from support_tunnel.cli.admin.watch import show_watch
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.flows.admin.listing import Listing, Row

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support_tunnel.cli import device_settings, wiring_device
-from support_tunnel.cli.device_settings import DeviceSettings
-from support_tunnel.cli.wiring_device import device_ports, ending_ports, keeper_command
+from support_tunnel.cli.device import settings as device_settings
+from support_tunnel.cli.device import wiring as wiring_device
+from support_tunnel.cli.device.settings import DeviceSettings
+from support_tunnel.cli.device.wiring import device_ports, ending_ports, keeper_command
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
@@ -44,7 +45,7 @@ def test_a_session_is_ended_without_api_and_scripts(broken: Path, capsys: pytest
 def test_the_keeper_uses_the_api_that_the_session_was_opened_with() -> None:
     words = keeper_command(DeviceSettings("https://a.example", "ab", "till"))
     assert {"SUPPORT_TUNNEL_API=https://a.example", "SUPPORT_TUNNEL_API_FINGERPRINT=ab"} < set(words)
-    assert words[-1] == "support_tunnel.cli.keeper"
+    assert words[-1] == "support_tunnel.cli.device.keeper"
 
 
 @pytest.fixture

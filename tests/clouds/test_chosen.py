@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from support_tunnel.adapters.cloud_table import row as row_of
-from support_tunnel.cli.admin_settings import load_admin_settings
-from support_tunnel.cli.answering import connected
-from support_tunnel.cli.wiring_admin import admin_ports
+from support_tunnel.cli.admin.answering import connected
+from support_tunnel.cli.admin.settings import load_admin_settings
+from support_tunnel.cli.admin.wiring import admin_ports
 from support_tunnel.core.errors import UsageError
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import load_reached

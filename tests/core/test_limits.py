@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support_tunnel.cli.admin_settings import AdminSettings
+from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.limits import Limits
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 from invoke.exceptions import Exit
 
-from support_tunnel.cli import device_lists, device_tasks, wiring_device
+from support_tunnel.cli.device import lists as device_lists
+from support_tunnel.cli.device import tasks as device_tasks
+from support_tunnel.cli.device import wiring as wiring_device
 from support_tunnel.core.errors import ConsentRefused
 from support_tunnel.core.states import Number
 from support_tunnel.flows.device.history import TunnelHistory, history

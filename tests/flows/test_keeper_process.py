@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.mailbox_away import AwayMailbox
-from support_tunnel.cli.keeper import watch
+from support_tunnel.cli.device.keeper import watch
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Blob
 from support_tunnel.core.secret import Secret

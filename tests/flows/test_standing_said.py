@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support_tunnel.cli import admin_tasks
+from support_tunnel.cli.admin import tasks as admin_tasks
 from support_tunnel.core.report import Report, Step
 from support_tunnel.flows.admin.sweep import Swept
 from support_tunnel.flows.library import Library
@@ -28,8 +28,8 @@ def test_a_stop_says_what_is_gone(
     if standing:
         world.has_standing()
     world.connect()
-    monkeypatch.setattr("support_tunnel.cli.admin_settings.load_admin_settings", lambda _: None)
-    monkeypatch.setattr("support_tunnel.cli.wiring_admin.admin_ports", lambda _: world.admin_ports())
+    monkeypatch.setattr("support_tunnel.cli.admin.settings.load_admin_settings", lambda _: None)
+    monkeypatch.setattr("support_tunnel.cli.admin.wiring.admin_ports", lambda _: world.admin_ports())
     monkeypatch.setattr("support_tunnel.flows.admin.stop.stop", lambda ports, tunnel: ports.ledger.remove(tunnel))
     admin_tasks.stop.body(None, world.tunnel[:8])
     assert capsys.readouterr().out == f"stopped: {world.tunnel[:8]}, {said}\n"
@@ -44,10 +44,10 @@ def test_a_sweep_says_whose_steps_they_are(
     world = make_world(library=library)
     step = Step("join keys expired", True, "2")
     swept = Swept(reports=[Report("aaaaaaaa", "t-1", START, (step,)), Report("bbbbbbbb", "", START, (step,))])
-    monkeypatch.setattr("support_tunnel.cli.admin_settings.load_admin_settings", lambda _: None)
-    monkeypatch.setattr("support_tunnel.cli.wiring_admin.admin_ports", lambda _: world.admin_ports())
+    monkeypatch.setattr("support_tunnel.cli.admin.settings.load_admin_settings", lambda _: None)
+    monkeypatch.setattr("support_tunnel.cli.admin.wiring.admin_ports", lambda _: world.admin_ports())
     monkeypatch.setattr("support_tunnel.flows.admin.sweep.sweep", lambda *_, **__: swept)
-    monkeypatch.setattr("support_tunnel.cli.rehearsal.stage.remove_dead", list)
+    monkeypatch.setattr("support_tunnel.cli.admin.rehearsal.stage.remove_dead", list)
     admin_tasks.sweep.body(None)
     told = capsys.readouterr().out.splitlines()
     assert told[:4] == [

@@ -16,7 +16,7 @@ import pytest
 
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
-from support_tunnel.cli.admin_settings import load_admin_settings
+from support_tunnel.cli.admin.settings import load_admin_settings
 from support_tunnel.cli.secret_source import read_secret
 from support_tunnel.core.ports import OpenPort, Server, ServerSpec
 from support_tunnel.core.ssh_key import new_keypair

@@ -20,8 +20,8 @@ from support_tunnel.adapters.local_cloud.layout import CloudLayout
 from support_tunnel.adapters.local_cloud.nodes import Nodes
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot
 from support_tunnel.cli import paths
-from support_tunnel.cli.rehearsal.stage import Stage, invoke_on_device, stage
-from support_tunnel.cli.wiring_admin import admin_ports
+from support_tunnel.cli.admin.rehearsal.stage import Stage, invoke_on_device, stage
+from support_tunnel.cli.admin.wiring import admin_ports
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.st1.code import Code

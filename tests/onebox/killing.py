@@ -23,9 +23,9 @@ from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
 from support_tunnel.adapters.processes import Streaming
 from support_tunnel.cli import paths
-from support_tunnel.cli.rehearsal.run import NOT_A_CHANGE
-from support_tunnel.cli.rehearsal.stage import invoke_on_device
-from support_tunnel.cli.wiring_admin import admin_ports
+from support_tunnel.cli.admin.rehearsal.run import NOT_A_CHANGE
+from support_tunnel.cli.admin.rehearsal.stage import invoke_on_device
+from support_tunnel.cli.admin.wiring import admin_ports
 from support_tunnel.core import audit
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.names import Names, TunnelId

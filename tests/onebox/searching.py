@@ -83,7 +83,7 @@ def _tool(argv: bytes) -> str:
     words = argv.split(b"\0")
     if b"python" not in words[0]:
         return ""
-    if b"support_tunnel.cli.keeper" in words:
+    if b"support_tunnel.cli.device.keeper" in words:
         return "keeper"
     return next((word.rpartition(b"/")[2].decode() for word in words[1:2] if word.endswith((b"/inv", b"/fab"))), "")
 

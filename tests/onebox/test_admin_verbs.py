@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters import processes
-from support_tunnel.cli.rehearsal.stage import invoke_on_device
+from support_tunnel.cli.admin.rehearsal.stage import invoke_on_device
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.st1.code import Code
 from tests.onebox.crew import PATIENCE, Connected, Crew, last_json

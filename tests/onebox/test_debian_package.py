@@ -15,7 +15,7 @@ import pytest
 
 from support_tunnel.adapters.deb_release import PACKAGE
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
-from support_tunnel.cli.rehearsal.run import NOT_A_CHANGE
+from support_tunnel.cli.admin.rehearsal.run import NOT_A_CHANGE
 from support_tunnel.core.ports import Completed
 from tests.onebox.crew import HOST_STATE, Connected, Crew, crew
 from tests.releases import NEWER, OLDER, checkout_as

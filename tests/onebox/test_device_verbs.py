@@ -10,7 +10,7 @@ import pytest
 
 from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.cli.rehearsal.stage import invoke_on_device
+from support_tunnel.cli.admin.rehearsal.stage import invoke_on_device
 from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.waiting import wait_for

@@ -18,7 +18,7 @@ import pytest
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
 from support_tunnel.adapters.local_cloud.snapshot import changes
-from support_tunnel.cli.rehearsal.run import NOT_A_CHANGE
+from support_tunnel.cli.admin.rehearsal.run import NOT_A_CHANGE
 from support_tunnel.core.errors import HostError
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.crew import PATIENCE, Crew, crew

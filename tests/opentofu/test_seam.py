@@ -12,8 +12,8 @@ import pytest
 from support_tunnel.adapters.cloud_table import CLOUDS
 from support_tunnel.api.postgres_link import Database
 from support_tunnel.cli import paths
-from support_tunnel.cli.admin_settings import load_admin_settings
-from support_tunnel.cli.tofu_outputs import TofuOutputs, read_tofu_outputs
+from support_tunnel.cli.admin.settings import load_admin_settings
+from support_tunnel.cli.admin.tofu_outputs import TofuOutputs, read_tofu_outputs
 from support_tunnel.core.secret import Secret
 from tests.opentofu.tofu import OPENTOFU, Tofu, variables_of
 

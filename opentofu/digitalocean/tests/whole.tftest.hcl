@@ -21,7 +21,7 @@ run "outputs_are_what_python_reads" {
 
   assert {
     condition     = toset(keys(output.settings)) == toset(["api", "cloud", "clouds"]) && output.settings.clouds.digitalocean.region == "fra1"
-    error_message = "settings is not what support_tunnel/cli/tofu_outputs.py knows."
+    error_message = "settings is not what support_tunnel/cli/admin/tofu_outputs.py knows."
   }
 }
 

@@ -13,7 +13,7 @@ variables {
 run "outputs_are_what_python_reads" {
   assert {
     condition     = toset(keys(output.settings)) == toset(["api", "cloud", "clouds"])
-    error_message = "settings has other keys than support_tunnel/cli/tofu_outputs.py knows."
+    error_message = "settings has other keys than support_tunnel/cli/admin/tofu_outputs.py knows."
   }
   assert {
     condition     = output.settings.api == "https://support.example.org" && output.settings.clouds.gce.region == "europe-west3-b"

@@ -1,0 +1,1 @@
+"""What `fab` is: the admin's tasks, settings and wiring."""

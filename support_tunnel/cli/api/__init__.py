@@ -1,0 +1,1 @@
+"""The API's tasks: those of its own host, and `fab api.deploy`, which puts it there."""

@@ -1,0 +1,1 @@
+"""What `inv` is: the device's tasks, settings and wiring."""
