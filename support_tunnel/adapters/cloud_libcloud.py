@@ -10,19 +10,21 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from support_tunnel.adapters.cloud_endings import Hands, Troubles, end_all, hands
 from support_tunnel.adapters.cloud_line import PASSES, PAUSES, CloudLine
 from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
 from support_tunnel.adapters.clouds.row import Opened, Told
 from support_tunnel.adapters.clouds.told import check
-from support_tunnel.core.errors import CloudError, HostError
+from support_tunnel.core.errors import CloudError, SupportTunnelError
 from support_tunnel.core.ports import Clock, Server, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.spending import parse_dollars
-from support_tunnel.core.waiting import wait_for
 
 __all__ = ["LibcloudCloud"]
+
+T = TypeVar("T")
 
 _OURS = "st-tunnel"
 _ATTEMPT = "st-attempt"
@@ -100,46 +102,117 @@ class LibcloudCloud:
 
     def destroy(self, server_id: str) -> None:
         """End it; returns once the cloud no longer lists it. Raises CloudError `cloud.foreign` for what is not ours."""
-        if server_id.startswith(_FIREWALL):
-            self._close(server_id.removeprefix(_FIREWALL))
-            return
-        node = self._find(server_id)
-        if node is None:
-            return
-        if _OURS not in self.row.tags(node):
-            raise CloudError(
-                "cloud.foreign", f"server {server_id} does not carry our tag, so it is not ours to destroy"
-            )
+        for trouble in self.destroy_all([server_id]).values():
+            raise trouble
+
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
+        """End each, several at the same time, and its firewall after it; the lists that prove it are of all of them."""
+        walls = [one for one in server_ids if one.startswith(_FIREWALL)]
+        servers = [one for one in server_ids if one not in walls]
+        with hands(len(server_ids)) as pool:
+            return {
+                **(self._end_servers(servers, pool) if servers else {}),
+                **(self._end_walls(walls, pool) if walls else {}),
+            }
+
+    def _end_servers(self, server_ids: Sequence[str], pool: Hands) -> Troubles:
+        seen: list[Any] = []
+        ours: dict[str, Any] = {}
+        troubles: Troubles = {}
+
+        def listed() -> dict[str, Any]:
+            seen[:] = self._listed()
+            return {str(node.id): node for node in seen}
+
+        try:
+            there = listed()
+        except SupportTunnelError as error:
+            return dict.fromkeys(server_ids, error)
+        for number in [one for one in server_ids if one in there]:
+            if _OURS in self.row.tags(there[number]):
+                ours[number] = there[number]
+            else:
+                troubles[number] = CloudError(
+                    "cloud.foreign", f"server {number} does not carry our tag, so it is not ours to destroy"
+                )
+        troubles |= self._all_ended(ours, "server", begin=self._begin_end, listed=listed, pool=pool)
+        gone = {number: self.row.tags(node)[_OURS] for number, node in ours.items() if number not in troubles}
+        return troubles | self._end_walls_of(gone, seen, pool)
+
+    def _begin_end(self, node: Any) -> bool:
+        """Somebody else may have been quicker; the list has the last word, as it has over "True"."""
         try:
             self._line.ask(lambda driver, _: self.row.destroy(driver, node))
         except CloudError as failure:
-            # Somebody else may have been quicker; the list below has the last word, as it has over "True".
             if failure.code != "cloud.gone":
                 raise CloudError(
                     failure.code,
-                    f"{failure.message}; server {server_id} is still there",
-                    next_step=f"Run `fab sweep`, or end server {server_id} in the cloud's own console.",
+                    f"{failure.message}; server {node.id} is still there",
+                    next_step=f"Run `fab sweep`, or end server {node.id} in the cloud's own console.",
                 ) from failure
+        return False
+
+    def _end_walls_of(self, tunnels: Mapping[str, str], nodes: Sequence[Any], pool: Hands) -> Troubles:
+        """Close the firewalls of servers that are gone, given by id with their tunnels; their trouble is the server's.
+
+        `nodes` are those that are still there: when a second server of one create ends, the first still needs its ports.
+        """
+        if self.row.firewall is None or not tunnels:
+            return {}
         try:
-            wait_for(
-                lambda: True if self._find(server_id) is None else None,
-                what="end of the server",
-                seconds=_PATIENCE_FOR_DESTROY,
-                clock=self._clock,
-                longest_pause=5,
-            )
-        except HostError as error:
-            raise CloudError(
+            held = self._line.ask(lambda *_: {self.row.tags(node).get(_OURS) for node in nodes})
+            over = set(tunnels.values()) - held
+            walls = {wall.id: wall for wall in self._firewalls() if wall.tags[_OURS] in over} if over else {}
+        except SupportTunnelError as error:
+            return dict.fromkeys(tunnels, error)
+        troubles = {walls[wall].tags[_OURS]: error for wall, error in self._close(walls, pool).items()}
+        return {number: troubles[tunnel] for number, tunnel in tunnels.items() if tunnel in troubles}
+
+    def _end_walls(self, server_ids: Sequence[str], pool: Hands) -> Troubles:
+        """Close those that were listed as servers."""
+        try:
+            walls = {wall.id: wall for wall in self._firewalls() if f"{_FIREWALL}{wall.id}" in server_ids}
+        except SupportTunnelError as error:
+            return dict.fromkeys(server_ids, error)
+        return {f"{_FIREWALL}{wall}": error for wall, error in self._close(walls, pool).items()}
+
+    def _close(self, walls: Mapping[str, Opened], pool: Hands = None) -> Troubles:
+        """Remove firewalls of ours; some clouds hold on to one for a while after its last server is gone."""
+
+        def listed() -> dict[str, Opened]:
+            return {wall.id: wall for wall in self._firewalls()}
+
+        return self._all_ended(walls, "firewall", begin=self._begin_close, listed=listed, pool=pool)
+
+    def _begin_close(self, wall: Opened) -> bool:
+        firewall = self.row.firewall
+        try:
+            if firewall is not None:
+                self._line.ask(lambda driver, told: firewall.close(driver, wall, told))
+        except CloudError as failure:
+            if failure.code not in ("cloud.gone", "cloud.in-use", *PASSES):
+                raise
+        return True
+
+    def _all_ended(
+        self,
+        things: Mapping[str, T],
+        kind: str,
+        *,
+        begin: Callable[[T], bool],
+        listed: Callable[[], Mapping[str, T]],
+        pool: Hands,
+    ) -> Troubles:
+        def late(number: str) -> CloudError:
+            return CloudError(
                 "cloud.still-there",
-                f"the cloud {self.row.name} still lists server {server_id}",
-                next_step=f"Run `fab sweep`, or end server {server_id} in the cloud's own console.",
-            ) from error
-        tunnel = self.row.tags(node)[_OURS]
-        if self.row.firewall is None or any(server.tags[_OURS] == tunnel for server in self._ours()):
-            return  # a second server of one create ends; the first still needs its ports
-        for opened in self._firewalls():
-            if opened.tags[_OURS] == tunnel:
-                self._close(opened.id)
+                f"the cloud {self.row.name} still lists {kind} {number}",
+                next_step=f"Run `fab sweep`, or end {kind} {number} in the cloud's own console.",
+            )
+
+        return end_all(
+            things, begin=begin, listed=listed, late=late, pool=pool, seconds=_PATIENCE_FOR_DESTROY, clock=self._clock
+        )
 
     def now(self) -> datetime | None:
         return self._line.now()
@@ -164,7 +237,8 @@ class LibcloudCloud:
                     next_step=f"Rename or remove firewall {known.id} in the cloud's own console.",
                 )
             if known.name == spec.name:
-                self._close(known.id)  # of an earlier try: it lets in another port
+                for trouble in self._close({known.id: known}).values():  # of an earlier try: it lets in another port
+                    raise trouble
         return self._line.ask(lambda driver, told: firewall.open(driver, spec, told))
 
     def _firewalls(self) -> Sequence[Opened]:
@@ -190,31 +264,6 @@ class LibcloudCloud:
             if opened.tags[_OURS] not in held
         ]
 
-    def _close(self, firewall_id: str) -> None:
-        """Remove a firewall of ours; some clouds hold on to it for a while after its last server is gone."""
-        firewall = self.row.firewall
-        if firewall is None or not any(opened.id == firewall_id for opened in self._firewalls()):
-            return
-
-        def closed() -> bool | None:
-            try:
-                self._line.ask(lambda driver, told: firewall.close(driver, firewall_id, told))
-            except CloudError as failure:
-                if failure.code not in ("cloud.gone", "cloud.in-use", *PASSES):
-                    raise
-            return None if any(opened.id == firewall_id for opened in self._firewalls()) else True
-
-        try:
-            wait_for(
-                closed, what="end of its firewall", seconds=_PATIENCE_FOR_DESTROY, clock=self._clock, longest_pause=5
-            )
-        except HostError as error:
-            raise CloudError(
-                "cloud.still-there",
-                f"the cloud {self.row.name} still has the firewall {firewall_id}",
-                next_step=f"Run `fab sweep`, or remove firewall {firewall_id} in the cloud's own console.",
-            ) from error
-
     def _adopt(self, spec: ServerSpec, pauses: Sequence[float] = ()) -> Server | None:
         """Find the server of a create whose answer was lost, and look again after each of `pauses`: a list may be behind.
 
@@ -229,9 +278,6 @@ class LibcloudCloud:
             if pause is not None:
                 self._line.pause(pause)
         return None
-
-    def _find(self, server_id: str) -> Any | None:
-        return next((node for node in self._listed() if str(node.id) == server_id), None)
 
     def _listed(self) -> list[Any]:
         nodes = self._line.ask(lambda driver, _: self.row.listed(driver))

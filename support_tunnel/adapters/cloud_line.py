@@ -29,6 +29,8 @@ PASSES = ("cloud.rate", "cloud.retry")
 """Failures that pass by themselves."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between the tries of one call, each stretched or shortened by up to half."""
+_LONGEST_ASKED = 60.0
+"""Seconds of a cloud's Retry-After that are waited; who must wait longer is told so, and comes back."""
 _LASTING = ("file:", "cmd:")
 """Where a secret may have become another one since it was read; a variable is taken out of the environment."""
 
@@ -57,6 +59,7 @@ class CloudLine:
         self._mine = _Mine()
         self._reading = threading.Lock()
         self._told: Told | None = None
+        self._quiet_until = 0.0
 
     def ask(self, question: Callable[[Any, Told], T]) -> T:
         """Ask what may be asked twice, with driver and settings: again while what keeps it from being answered passes by itself.
@@ -64,12 +67,19 @@ class CloudLine:
         Raises CloudError `cloud.*`.
         """
         for pause in PAUSES:
+            self._keep_quiet()
             try:
                 return self._renewing(question)
             except SupportTunnelError as failure:
                 if failure.code not in PASSES:
                     raise
-            self.pause(pause)
+                asked = getattr(failure.__cause__, "retry_after", 0.0)
+                slow_down = failure.code == "cloud.rate"
+            if slow_down:
+                self._be_quiet(max(_stretched(pause), min(asked, _LONGEST_ASKED)))
+            else:
+                self.pause(pause)
+        self._keep_quiet()
         return self._renewing(question)
 
     def ask_once(self, question: Callable[[Any, Told], T]) -> T:
@@ -94,7 +104,7 @@ class CloudLine:
 
     def pause(self, seconds: float) -> None:
         """About so long, so that many tools do not come back at once."""
-        self._clock.pause(seconds * (0.5 + secrets.randbelow(1001) / 1000))
+        self._clock.pause(_stretched(seconds))
 
     def now(self) -> datetime | None:
         """The cloud's clock, from the Date of the last answer over HTTP to this thread."""
@@ -105,6 +115,15 @@ class CloudLine:
         except (TypeError, ValueError):
             return None
         return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    def _be_quiet(self, seconds: float) -> None:
+        """For all threads: what the cloud asks of one, to slow down, holds for the account."""
+        with self._reading:
+            self._quiet_until = max(self._quiet_until, self._clock.monotonic() + seconds)
+
+    def _keep_quiet(self) -> None:
+        while (left := self._quiet_until - self._clock.monotonic()) > 0:
+            self._clock.pause(left)
 
     def _renewing(self, question: Callable[[Any, Told], T]) -> T:
         try:
@@ -141,3 +160,7 @@ class CloudLine:
     def _failure(self, error: Exception) -> SupportTunnelError:
         hidden = [value.reveal() for value in (self._mine.told or {}).values() if isinstance(value, Secret)]
         return as_cloud_error(self._row.name, error, hidden=hidden)
+
+
+def _stretched(seconds: float) -> float:
+    return seconds * (0.5 + secrets.randbelow(1001) / 1000)

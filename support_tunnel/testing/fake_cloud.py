@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from support_tunnel.core.errors import CloudError
+from support_tunnel.core.errors import CloudError, SupportTunnelError
 from support_tunnel.core.ports import Server, ServerSpec
 
 __all__ = ["FakeCloud"]
@@ -43,6 +43,15 @@ class FakeCloud:
                 if "st-tunnel" not in server.tags:
                     raise CloudError("cloud.foreign", f"server {server_id} does not carry our tag")
                 (self.folder / f"{server_id}.json").unlink(missing_ok=True)
+
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
+        troubles: dict[str, SupportTunnelError] = {}
+        for server_id in server_ids:
+            try:
+                self.destroy(server_id)
+            except SupportTunnelError as error:
+                troubles[server_id] = error
+        return troubles
 
     def now(self) -> datetime | None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
@@ -12,11 +13,11 @@ from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.types import NodeState
 
 from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
-from support_tunnel.adapters.clouds.row import CloudRow
+from support_tunnel.adapters.clouds.row import CloudRow, Firewall
 from support_tunnel.core.ports import ServerSpec
 from support_tunnel.testing.clock import ManualClock
 
-__all__ = ["SPEC", "TIMEOUT", "MemoryDriver", "after", "clock", "cloud", "driver", "fails"]
+__all__ = ["SPEC", "TIMEOUT", "MemoryDriver", "after", "clock", "cloud", "driver", "fails", "memory"]
 
 SPEC = ServerSpec("one", "#cloud-config\n", datetime(2030, 1, 1, tzinfo=UTC), {"st-tunnel": "5a" * 16})
 TIMEOUT = requests.ReadTimeout("read timed out")
@@ -32,6 +33,8 @@ class MemoryDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         self.ids = count()
         self.copies = 1
         self.deaf_to_destroy = 0
+        self.undead: set[str] = set()
+        self.lock = threading.Lock()
         self.locations = [NodeLocation("here", "here", "", self)]
         self.before_create: Callable[[], None] = lambda: None
         self.after_create: Callable[[], None] = lambda: None
@@ -56,10 +59,11 @@ class MemoryDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
 
     def destroy_node(self, node: Node) -> bool:
         self.before_destroy()
-        if self.deaf_to_destroy:
-            self.deaf_to_destroy -= 1
-        else:
-            self.nodes = [other for other in self.nodes if other.id != node.id]
+        with self.lock:
+            if self.deaf_to_destroy:
+                self.deaf_to_destroy -= 1
+            elif node.id not in self.undead:
+                self.nodes = [other for other in self.nodes if other.id != node.id]
         return True
 
 
@@ -93,14 +97,18 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-def cloud(driver: MemoryDriver, clock: ManualClock) -> LibcloudCloud:
-    memory = CloudRow(
+def memory(driver: MemoryDriver, firewall: Firewall | None = None) -> CloudRow:
+    return CloudRow(
         name="memory",
         connect=lambda _: driver,
         arguments=lambda _driver, spec, _told, _opened: {"tags": dict(spec.tags)},
         tags=lambda node: node.extra["tags"],
         address=lambda node: str(node.public_ips[0]),
         genuine=lambda asked: bool(asked.list_locations()),
+        firewall=firewall,
     )
-    return LibcloudCloud("memory", {}, clock, rows={"memory": memory})
+
+
+@pytest.fixture
+def cloud(driver: MemoryDriver, clock: ManualClock) -> LibcloudCloud:
+    return LibcloudCloud("memory", {}, clock, rows={"memory": memory(driver)})

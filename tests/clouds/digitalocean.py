@@ -85,10 +85,10 @@ class DigitalOcean(Rest):
         return self._page(request, "droplets", found)
 
     def _page(self, request: Request, what: str, found: list[Any]) -> Answer:
-        """Two a page, so that what reads only the first one is found out."""
         page = int(request.query.get("page", "1"))
-        more = {"pages": {"next": f"/?page={page + 1}"}} if len(found) > 2 * page else {}
-        return answer(200, {what: found[2 * page - 2 : 2 * page], "links": more, "meta": {"total": len(found)}})
+        end = self.page_size * page
+        more = {"pages": {"next": f"/?page={page + 1}"}} if len(found) > end else {}
+        return answer(200, {what: found[end - self.page_size : end], "links": more, "meta": {"total": len(found)}})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())

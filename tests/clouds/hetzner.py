@@ -105,13 +105,12 @@ class Hetzner(Rest):
         ]
         return self._page(request, "servers", found)
 
-    @staticmethod
-    def _page(request: Request, what: str, found: list[Any]) -> Answer:
-        """Two a page, so that what reads only the first one is found out."""
+    def _page(self, request: Request, what: str, found: list[Any]) -> Answer:
         page = int(request.query.get("page", "1"))
-        following = page + 1 if len(found) > 2 * page else None
+        end = self.page_size * page
+        following = page + 1 if len(found) > end else None
         told = {**_PAGE, "page": page, "next_page": following, "total_entries": len(found)}
-        return answer(200, {what: found[2 * page - 2 : 2 * page], "meta": {"pagination": told}})
+        return answer(200, {what: found[end - self.page_size : end], "meta": {"pagination": told}})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         if self.servers.pop(number, None) is None:

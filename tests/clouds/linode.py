@@ -80,11 +80,11 @@ class Linode(Rest):
         return answer(200, self._make(asked))
 
     def _page(self, request: Request, found: list[Any]) -> Answer:
-        """Two a page, so that what reads only the first one is found out."""
         page = int(request.query.get("page", "1"))
-        pages = max(1, -(-len(found) // 2))
+        end = self.page_size * page
+        pages = max(1, -(-len(found) // self.page_size))
         return answer(
-            200, {"data": found[2 * page - 2 : 2 * page], "page": page, "pages": pages, "results": len(found)}
+            200, {"data": found[end - self.page_size : end], "page": page, "pages": pages, "results": len(found)}
         )
 
     def _destroy(self, _: Request, number: str) -> Answer:

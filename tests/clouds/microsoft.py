@@ -101,16 +101,17 @@ class Microsoft(Rest):
         return answer(201, {"id": "x", "name": "tunnel-server", "properties": {"provisioningState": "Accepted"}})
 
     def _list(self, request: Request) -> Answer:
-        """Two a page; a page begins after a name, so that nothing falls between two when another one goes."""
+        """A page begins after a name, so that nothing falls between two when another one goes."""
         tag = request.query.get("$filter", "").removeprefix("tagName eq '").removesuffix("'")
         found = [group for group in self.servers.values() if not tag or tag in group["tags"]]
         token = request.query.get("$skipToken", _TOKEN)
         if not token.startswith(_TOKEN):
             return answer(*_error(400, "InvalidSkipToken", "The skip token is not valid."))
         rest = sorted((one for one in found if one["name"] > token.removeprefix(_TOKEN)), key=lambda one: one["name"])
-        following = urlencode({"api-version": "x", "$skipToken": f"{_TOKEN}{rest[1]['name']}"}) if rest[2:] else ""
+        page, more_of_it = rest[: self.page_size], rest[self.page_size :]
+        following = urlencode({"api-version": "x", "$skipToken": f"{_TOKEN}{page[-1]['name']}"}) if more_of_it else ""
         more = {"nextLink": f"https://x{_BASE}/resourcegroups?{following}"} if following else {}
-        return answer(200, {"value": rest[:2], **more})
+        return answer(200, {"value": page, **more})
 
     def _addresses(self, _: Request) -> Answer:
         where = "providers/Microsoft.Network/publicIPAddresses/x"

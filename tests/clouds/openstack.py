@@ -118,11 +118,12 @@ class Openstack(Rest):
         return answer(202, {"server": {"id": made["id"], "links": made["links"], "adminPass": "x"}})
 
     def _list(self, request: Request) -> Answer:
-        """Two a page, as a Nova does whose `max_limit` is 2."""
+        """By pages, as a Nova does whose `max_limit` is their size."""
+        limit = self.page_size
         rest = [one for number, one in self.servers.items() if number > request.query.get("marker", "")]
-        href = f"{self.url}/v2.1/servers/detail?limit=2&marker={rest[1]['id']}" if rest[2:] else ""
+        href = f"{self.url}/v2.1/servers/detail?limit={limit}&marker={rest[limit - 1]['id']}" if rest[limit:] else ""
         more = {"servers_links": [{"rel": "next", "href": href}]} if href else {}
-        return answer(200, {"servers": rest[:2], **more})
+        return answer(200, {"servers": rest[:limit], **more})
 
     def _get(self, _: Request, number: str) -> Answer:
         found = self.servers.get(number)

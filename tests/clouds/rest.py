@@ -36,6 +36,8 @@ class Rest:
     """`METHOD /pattern` of the call that makes a server, and so on."""
     listing = ""
     destroying = ""
+    page_size = 2
+    """Small, so that what reads only the first page is found out."""
     refusals: ClassVar[Mapping[str, tuple[int, object]]] = {}
 
     def __init__(self) -> None:

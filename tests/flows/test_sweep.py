@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
 
-from support_tunnel.core.errors import CloudError, WrongState
+from support_tunnel.core.errors import CloudError, SupportTunnelError, WrongState
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.ports import Joining, Server
 from support_tunnel.core.secret import Secret
@@ -31,6 +31,9 @@ class AwayCloud:
         return self._world.cloud.now()
 
     def destroy(self, server_id: str) -> None:
+        raise CloudError("cloud.unavailable", "500, try again")
+
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
         raise CloudError("cloud.unavailable", "500, try again")
 
     def create(self, spec: object) -> Server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support_tunnel.adapters.at_once import at_once
-from support_tunnel.core.errors import CloudError
+from support_tunnel.core.errors import CloudError, SupportTunnelError
 from support_tunnel.core.ports import Cloud, Server, ServerSpec
 from support_tunnel.flows.admin.sweep_clouds import due, end_due
 from support_tunnel.flows.at_once import one_after_another
@@ -30,7 +30,7 @@ def over() -> str:
 
 
 class Met(FakeCloud):
-    """A cloud that answers only when all the others were asked too."""
+    """A cloud that lists, and ends, only when all the others are asked too."""
 
     def __init__(self, folder: Path, all_of_them: threading.Barrier) -> None:
         super().__init__(folder)
@@ -40,6 +40,10 @@ class Met(FakeCloud):
         self._all.wait(timeout=60)
         return super().servers()
 
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
+        self._all.wait(timeout=60)
+        return super().destroy_all(server_ids)
+
 
 class Broken(FakeCloud):
     def servers(self) -> Sequence[Server]:
@@ -47,6 +51,13 @@ class Broken(FakeCloud):
 
     def destroy(self, server_id: str) -> None:
         raise AssertionError("a cloud that cannot be listed is left alone")
+
+
+class Silent(FakeCloud):
+    """Says nothing of any."""
+
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
+        raise CloudError("cloud.rate", "later")
 
 
 class Stubborn(FakeCloud):
@@ -62,9 +73,8 @@ def test_all_clouds_are_asked_at_the_same_time(tmp_path: Path) -> None:
         for number in range(3):
             server(cloud, f"{name}{number}", over())
     found = due(clouds, NOW, partial(at_once, forks=len(FIVE)))
-    assert [one.cloud for one in found[:5]] == list(FIVE), "no cloud waits until another is done"
-    assert len(found) == 15
-    ended = list(end_due(clouds, found, partial(at_once, forks=8)))
+    assert [one.cloud for one in found] == [name for name in FIVE for _ in range(3)]
+    ended = list(end_due(clouds, found, partial(at_once, forks=len(FIVE))))
     assert {one.label for one in ended} == {f"server {name}{number} ({name})" for name in FIVE for number in range(3)}
     assert not [one for one in ended if one.trouble is not None]
     assert not [one for name in FIVE for one in FakeCloud(tmp_path / name).everything()]
@@ -117,6 +127,7 @@ def test_trouble_with_one_cloud_is_told_and_the_rest_goes_on(tmp_path: Path) -> 
     clouds: dict[str, Cloud] = {
         "broken": Broken(tmp_path / "broken"),
         "stubborn": Stubborn(tmp_path / "stubborn"),
+        "silent": Silent(tmp_path / "silent"),
         "well": FakeCloud(tmp_path / "well"),
     }
     for name in clouds:
@@ -125,6 +136,25 @@ def test_trouble_with_one_cloud_is_told_and_the_rest_goes_on(tmp_path: Path) -> 
     assert {one.label: one.trouble for one in ended} == {
         "cloud broken": "",
         "server stubborn (stubborn)": "it will not go",
+        "server silent (silent)": "later",
         "server well (well)": None,
     }
-    assert [len(FakeCloud(tmp_path / name).everything()) for name in clouds] == [1, 1, 0]
+    assert [len(FakeCloud(tmp_path / name).everything()) for name in clouds] == [1, 1, 1, 0]
+
+
+class OneOfThemStays(FakeCloud):
+    def destroy(self, server_id: str) -> None:
+        if any(one.id == server_id and one.name == "undead" for one in self.everything()):
+            raise CloudError("cloud.still-there", "it is still listed")
+        super().destroy(server_id)
+
+
+def test_one_that_stays_is_named_and_the_others_are_proved_gone(tmp_path: Path) -> None:
+    cloud = OneOfThemStays(tmp_path)
+    for number in range(9):
+        server(cloud, f"n{number}", over())
+    server(cloud, "undead", over())
+    ended = list(end_due({"a": cloud}, due({"a": cloud}, NOW, one_after_another), one_after_another))
+    assert {one.label: one.trouble for one in ended if one.trouble} == {"server undead (a)": "it is still listed"}
+    assert len(ended) == 10
+    assert [one.name for one in cloud.everything()] == ["undead"]

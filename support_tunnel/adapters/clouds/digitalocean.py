@@ -75,12 +75,10 @@ def _walls(driver: Any, told: Told) -> list[Opened]:
     return found
 
 
-def _close(driver: Any, firewall_id: str, told: Told) -> None:
-    tags = [tag for wall in driver.ex_firewalls() if str(wall["id"]) == firewall_id for tag in wall.get("tags") or []]
-    driver.ex_close_firewall(firewall_id)
-    for tag in tags:  # last: by its tag a firewall is known to be ours
-        if tag.startswith(f"{_OURS}:"):  # it goes from the whole account, so not one that an operator has put there
-            driver.ex_remove_tag(tag)
+def _close(driver: Any, wall: Opened, told: Told) -> None:
+    driver.ex_close_firewall(wall.id)
+    # Last: by its tag a firewall is known to be ours. It goes from the whole account, so not one that an operator has put there.
+    driver.ex_remove_tag(f"{_OURS}:{wall.tags[_OURS]}")
 
 
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:

@@ -60,7 +60,7 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
 
     def _each_page(self, path: str, what: str, params: Mapping[str, str]) -> Iterator[tuple[list[dict[str, Any]], int]]:
         for page in count(1):
-            answer = self.connection.request(path, params={**params, "page": page}).object
+            answer = self.connection.request(path, params={**params, "page": page, "per_page": 200}).object
             yield answer[what], answer["meta"]["total"]
             if not answer.get("links", {}).get("pages", {}).get("next"):
                 return

@@ -176,7 +176,7 @@ EC2 = CloudRow(
         driver.list_nodes(ex_filters={"tag-key": ["st-tunnel"], "instance-state-name": list(_ALIVE)})
     ),
     firewall=Firewall(
-        open=_open, listed=_groups, close=lambda driver, group, told: driver.ex_delete_security_group_by_id(group)
+        open=_open, listed=_groups, close=lambda driver, wall, told: driver.ex_delete_security_group_by_id(wall.id)
     ),
     sizes={"small": "t3.micro", "medium": "t3.medium"},
     images={"debian-12": "debian-12-amd64-*", "debian-13": "debian-13-amd64-*"},

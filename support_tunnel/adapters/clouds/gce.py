@@ -126,14 +126,16 @@ def _rules(spec: ServerSpec, told: Told) -> Iterator[tuple[str, list[OpenPort], 
 
 
 def _walls(driver: Any, told: Told) -> list[Opened]:
-    found = {target: tags for target, _, tags in _ours(driver)}
-    return [Opened(target, target, tags) for target, tags in found.items()]
+    found: dict[str, Opened] = {}
+    for target, rule, tags in _ours(driver):
+        rules = found[target].rules if target in found else ()
+        found[target] = Opened(target, target, tags, (*rules, rule))
+    return [*found.values()]
 
 
-def _close(driver: Any, target: str, told: Told) -> None:
-    for of, rule, _ in list(_ours(driver)):
-        if of == target:
-            driver.ex_close_firewall(rule)
+def _close(driver: Any, wall: Opened, told: Told) -> None:
+    for rule in wall.rules:
+        driver.ex_close_firewall(rule)
 
 
 def _ours(driver: Any) -> Iterator[tuple[str, str, Mapping[str, str]]]:

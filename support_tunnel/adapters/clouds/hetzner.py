@@ -85,7 +85,7 @@ HETZNER = CloudRow(
         Setting("endpoint", "another address of the API than Hetzner's own"),
     ),
     listed=lambda driver: list(driver.list_nodes(ex_label_selector="st-tunnel")),
-    firewall=Firewall(open=_open, listed=_walls, close=lambda driver, number, told: driver.ex_close_firewall(number)),
+    firewall=Firewall(open=_open, listed=_walls, close=lambda driver, wall, told: driver.ex_close_firewall(wall.id)),
     sizes={"small": "cx23", "medium": "cx33"},
     images={"debian-12": "debian-12", "debian-13": "debian-13"},
     user_data_limit=32_768,

@@ -108,7 +108,7 @@ LINODE = CloudRow(
     firewall=Firewall(
         open=_open,
         listed=_walls,
-        close=lambda driver, number, told: _send(driver, "DELETE", f"{_FIREWALLS}/{number}"),
+        close=lambda driver, wall, told: _send(driver, "DELETE", f"{_FIREWALLS}/{wall.id}"),
     ),
     sizes={"small": "g6-nanode-1", "medium": "g6-standard-2"},
     images={"debian-12": "linode/debian12", "debian-13": "linode/debian13"},

@@ -90,8 +90,8 @@ def _walls(driver: Any, told: Told) -> list[Opened]:
     return [Opened(str(wall.id), str(wall.name), words.pairs(str(wall.description).split(" "))) for wall in found]
 
 
-def _close(driver: Any, group: str, told: Told) -> None:
-    driver.connection.request(f"/os-security-groups/{group}", method="DELETE")
+def _close(driver: Any, wall: Opened, told: Told) -> None:
+    driver.connection.request(f"/os-security-groups/{wall.id}", method="DELETE")
 
 
 OPENSTACK = CloudRow(

@@ -33,6 +33,8 @@ class Opened:
     id: str
     name: str
     tags: Mapping[str, str]
+    rules: tuple[str, ...] = ()
+    """Names of its rules, where the cloud knows rules only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Firewall:
     """
     listed: Callable[[Any, Told], Sequence[Opened]]
     """At least those that carry our tag."""
-    close: Callable[[Any, str, Told], None]
-    """Remove the one of this id; fails while a server still uses it."""
+    close: Callable[[Any, Opened, Told], None]
+    """Remove one as it was listed, without a look at the others; fails while a server still uses it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ VULTR = CloudRow(
     firewall=Firewall(
         open=_open,
         listed=_walls,
-        close=lambda driver, number, told: _send(driver, "DELETE", f"/v2/firewalls/{number}"),
+        close=lambda driver, wall, told: _send(driver, "DELETE", f"/v2/firewalls/{wall.id}"),
     ),
     sizes={"small": "vc2-1c-1gb", "medium": "vc2-2c-4gb"},
     images={"debian-12": "Debian 12 x64 (bookworm)", "debian-13": "Debian 13 x64 (trixie)"},

@@ -27,7 +27,7 @@ from support_tunnel.core.errors import SupportTunnelError
 __all__ = ["namespace"]
 
 SWEEP_FORKS = 16
-"""Servers that are ended at the same time, over all clouds."""
+"""Clouds that are swept at the same time."""
 _JSON = "one line of JSON a result, for programs"
 _ID = "tunnel id, or the first digits of it"
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from support_tunnel.core.errors import SupportTunnelError
+
 __all__ = ["Cloud", "OpenPort", "Server", "ServerSpec"]
 
 
@@ -63,6 +65,13 @@ class Cloud(Protocol):
 
     def destroy(self, server_id: str) -> None:
         """End it and prove it gone; already gone is success."""
+        ...
+
+    def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
+        """The same for many at once: by id, what `destroy` would have raised of those that could not be proved gone.
+
+        Raises CloudError when that is said of none of them.
+        """
         ...
 
     def now(self) -> datetime | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Final, NamedTuple
 
 from support_tunnel.core.errors import SupportTunnelError
@@ -33,25 +33,32 @@ class Due(NamedTuple):
 
 
 def due(clouds: Mapping[str, Cloud], now: datetime, at_once: AtOnce) -> list[Due]:
-    """What is over on each cloud, one of each after the other, so that all of them are busy when it is ended."""
-    found = {name: listed for name, listed in at_once(lambda name: (name, _due_on(name, clouds[name], now)), [*clouds])}
-    rows: Iterable[tuple[Due | None, ...]] = zip_longest(*(found[name] for name in clouds))
-    return [one for one in chain.from_iterable(rows) if one is not None]
+    """What is over, in the clouds' order."""
+    found = dict(at_once(lambda name: (name, _due_on(name, clouds[name], now)), [*clouds]))
+    return [one for name in clouds for one in found[name]]
 
 
 def end_due(clouds: Mapping[str, Cloud], over: Iterable[Due], at_once: AtOnce) -> Iterator[Due]:
-    """End them and give each back, with its trouble where it could not be proved gone."""
+    """End them and give each back, with its trouble where it could not be proved gone.
 
-    def end(one: Due) -> Due:
-        if one.server is None:
-            return one
+    A cloud is told all of its own at once: it proves them gone by the same lists, and knows how much it may be asked at a time.
+    """
+    by_cloud: dict[str, list[Due]] = {}
+    for one in over:
+        by_cloud.setdefault(one.cloud, []).append(one)
+
+    def end(name: str) -> list[Due]:
+        servers = [one.server.id for one in by_cloud[name] if one.server is not None]
         try:
-            clouds[one.cloud].destroy(one.server.id)
+            troubles = clouds[name].destroy_all(servers) if servers else {}
         except SupportTunnelError as error:
-            return one._replace(trouble=error.message)
-        return one
+            troubles = dict.fromkeys(servers, error)
+        return [
+            one._replace(trouble=troubles[one.server.id].message) if one.server and one.server.id in troubles else one
+            for one in by_cloud[name]
+        ]
 
-    return at_once(end, [*over])
+    return chain.from_iterable(at_once(end, [*by_cloud]))
 
 
 def _due_on(name: str, cloud: Cloud, now: datetime) -> list[Due]:
