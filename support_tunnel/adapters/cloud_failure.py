@@ -13,7 +13,7 @@ from typing import Literal
 
 from support_tunnel.core.errors import CloudError, SupportTunnelError
 
-__all__ = ["Kind", "as_cloud_error", "classify"]
+__all__ = ["Kind", "as_cloud_error", "classify", "tail"]
 
 Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "taken", "bad-request", "unknown"]
 
@@ -48,6 +48,8 @@ _WORDS: dict[Kind, tuple[str, str]] = {
 _REQUEST = (
     r"(?i)\b(GET|POST|PUT|DELETE|PATCH) +[/h]|Action=|authorization|bearer |user_?-?data|#cloud-config|PRIVATE KEY"
 )
+_LINES = 6
+"""Of a console, as many as stand on a person's screen beside an error."""
 _LONGEST_WORD = 60
 _LONGEST_SAID = 240
 
@@ -87,6 +89,12 @@ def as_cloud_error(cloud: str, error: Exception, *, hidden: Sequence[str] = ()) 
     return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step)
 
 
+def tail(text: str) -> list[str]:
+    """The last lines of a server's console, as short and printable as a provider's message; what looks like a key is left out."""
+    kept = [_plain(line) for line in text.splitlines() if not re.search(_REQUEST, line)]
+    return [line for line in kept if line][-_LINES:]
+
+
 def _said(error: Exception, hidden: Sequence[str]) -> str:
     """The provider's message; empty when there is none that may be shown."""
     text = next((value for name in ("message", "value") if (value := getattr(error, name, None))), "")
@@ -94,9 +102,13 @@ def _said(error: Exception, hidden: Sequence[str]) -> str:
         text = text.get("message", "")
     if not isinstance(text, str) or re.search(_REQUEST, text) or any(one and one in text for one in hidden):
         return ""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    words = ["..." if len(word) > _LONGEST_WORD else word for word in line.split()]
-    return " ".join(words)[:_LONGEST_SAID].rstrip(". ")
+    return _plain(text).rstrip(". ")
+
+
+def _plain(text: str) -> str:
+    """One line of printable characters, no word longer than a person's."""
+    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+    return " ".join("..." if len(word) > _LONGEST_WORD else word for word in words)[:_LONGEST_SAID]
 
 
 def _status(error: Exception) -> int | None:

@@ -2,6 +2,7 @@
 
 Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone. How a cloud is asked
 (drivers, credentials, patience) is `cloud_line.py`'s.
+Over 300 lines: making, finding and ending ask the same list, of servers and of firewalls.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from support_tunnel.adapters.cloud_endings import Hands, Troubles, end_all, hands
+from support_tunnel.adapters.cloud_failure import tail
 from support_tunnel.adapters.cloud_line import PASSES, PAUSES, CloudLine
 from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
 from support_tunnel.adapters.clouds.row import Opened, Told
@@ -216,6 +218,11 @@ class LibcloudCloud:
 
     def now(self) -> datetime | None:
         return self._line.now()
+
+    def console(self, server_id: str) -> Sequence[str]:
+        """For a person whose server does not come: asked once, since nothing hangs on it."""
+        node = next((one for one in self._listed() if str(one.id) == server_id), None)
+        return [] if node is None else tail(self._line.ask_once(lambda driver, _: self.row.written(driver, node)))
 
     def hourly(self) -> float | None:
         """As the inventory says, else as the row knows; some clouds are asked."""

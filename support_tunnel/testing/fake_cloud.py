@@ -25,6 +25,8 @@ class FakeCloud:
         self.folder = folder
         self._address = address
         self._hourly = hourly
+        self.written: Sequence[str] = ()
+        """What its servers write on their consoles."""
 
     def create(self, spec: ServerSpec) -> Server:
         server = Server(f"fake-{secrets.token_hex(4)}", spec.name, self._address, running=True, tags=dict(spec.tags))
@@ -55,6 +57,9 @@ class FakeCloud:
 
     def now(self) -> datetime | None:
         return None
+
+    def console(self, server_id: str) -> Sequence[str]:
+        return self.written
 
     def hourly(self) -> float | None:
         return self._hourly

@@ -46,6 +46,7 @@ class Google(Rest):
             (self.creating, self._create),
             (self.listing, self._list),
             (f"GET {instance}", self._get),
+            (f"GET {instance}/serialPort", lambda _, __: answer(200, {"kind": "compute#serialPortOutput", "contents": self.written})),
             (f"DELETE {instance}", self._destroy),
             (rf"POST {_BASE}/(?:zones/[\w-]+|global)/operations/\w+/wait", lambda _: answer(200, {**_RUNNING, "status": "DONE"})),
             (f"POST {_BASE}/global/firewalls", self._open),

@@ -44,6 +44,7 @@ class Openstack(Rest):
             (self.creating, self._create),
             (self.listing, self._list),
             (r"GET /v2\.1/servers/([\w-]+)", self._get),
+            (r"POST /v2\.1/servers/([\w-]+)/action", self._act),
             (r"DELETE /v2\.1/servers/([\w-]+)", self._destroy),
             (r"GET /v2\.1/flavors/detail", lambda _: answer(200, {"flavors": [_FLAVOR]})),
             (r"GET /v2\.1/images/detail", lambda _: answer(200, {"images": [_IMAGE]})),
@@ -128,6 +129,11 @@ class Openstack(Rest):
     def _get(self, _: Request, number: str) -> Answer:
         found = self.servers.get(number)
         return answer(200, {"server": found}) if found else answer(404, self.not_found())
+
+    def _act(self, request: Request, number: str) -> Answer:
+        if number not in self.servers:
+            return answer(404, self.not_found())
+        return answer(200, {"output": self.written})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())

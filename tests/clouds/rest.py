@@ -44,6 +44,8 @@ class Rest:
         self.numbers = itertools.count(4_711)
         self.servers: dict[str, dict[str, Any]] = {}
         self.firewalls: dict[str, dict[str, Any]] = {}
+        self.written = ""
+        """On each server's console, where such a cloud keeps that."""
         self.contract: Contract | None = None
         self.routes: list[tuple[str, Callable[..., Answer]]] = []
 

@@ -190,6 +190,7 @@ EC2 = CloudRow(
         "ec2:DescribeAvailabilityZones",
         "ec2:DescribeImages",
         "ec2:DescribeSecurityGroups",
+        "ec2:GetConsoleOutput",
         "ec2:RunInstances",
         "ec2:TerminateInstances",
         "ec2:CreateTags",
@@ -197,5 +198,6 @@ EC2 = CloudRow(
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:DeleteSecurityGroup",
     ),
+    written=lambda driver, node: driver.ex_get_console_output(node)["output"] or "",
     hourly=_price,
 )

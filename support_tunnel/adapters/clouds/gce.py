@@ -17,7 +17,7 @@ from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setti
 from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
-__all__ = ["GCE"]
+__all__ = ["GCE", "START_UP"]
 
 _NAMESPACE = uuid.UUID("6f1b7b52-70a5-4d1a-9b1e-3f2f6f0f5a11")
 _SPARE_SECONDS = 600
@@ -26,7 +26,7 @@ _LONGEST_LIFE = 86_400
 """Where nobody says how long."""
 _SHARES = {"e2-micro": (0.25, 1.0), "e2-medium": (1.0, 4.0)}
 """Cores and gigabytes that Google bills for its shared sizes."""
-_START_UP = """#!/bin/sh
+START_UP = """#!/bin/sh
 set -eu
 command -v cloud-init >/dev/null && exit 0
 apt-get -o Acquire::Retries=3 update
@@ -77,7 +77,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
         "metadata": {
             "items": [
                 {"key": "user-data", "value": spec.user_data},
-                {"key": "startup-script", "value": _START_UP},
+                {"key": "startup-script", "value": START_UP},
                 {"key": "block-project-ssh-keys", "value": "true"},
             ]
         },
@@ -196,6 +196,7 @@ GCE = CloudRow(
     permissions=(
         "compute.instances.create",
         "compute.instances.get",
+        "compute.instances.getSerialPortOutput",
         "compute.instances.list",
         "compute.instances.delete",
         "compute.instances.setLabels",
@@ -213,5 +214,6 @@ GCE = CloudRow(
         "compute.zoneOperations.get",
         "compute.globalOperations.get",
     ),
+    written=lambda driver, node: driver.ex_written(node),
     hourly=_price,
 )

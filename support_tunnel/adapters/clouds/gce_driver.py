@@ -93,6 +93,11 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         self._ask("DELETE", f"/zones/{node.extra['zone']}/instances/{node.name}")
         return True
 
+    def ex_written(self, node: Node) -> str:
+        """What it has written on its first serial port, a megabyte at most."""
+        place = f"/zones/{node.extra['zone']}/instances/{node.name}"
+        return str(self._ask("GET", f"{place}/serialPort")["contents"])
+
     def ex_firewalls(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         params: dict[str, Any] = {"maxResults": 500}

@@ -55,5 +55,6 @@ LOCAL = CloudRow(
     settings=(Setting("root", "the folder that holds the cloud"),),
     ends_itself="its memory is this machine's",
     billed_when_off=False,
+    written=lambda driver, node: driver.ex_console(node),
     hourly=lambda driver, spec, told: 0.0,
 )

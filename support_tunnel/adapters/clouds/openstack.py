@@ -16,6 +16,8 @@ from support_tunnel.core.ports import ServerSpec
 
 __all__ = ["OPENSTACK"]
 
+_CONSOLE_LINES = 20
+
 
 def _connect(told: Told) -> Any:
     of_project = {"ex_tenant_name": told["project"]} if told["project"] else {}
@@ -71,6 +73,10 @@ def _listed(driver: Any) -> list[Any]:
         params = {"marker": dict(parse_qsl(urlsplit(following[0]).query))["marker"]}
 
 
+def _written(driver: Any, node: Any) -> str:
+    return str(driver.ex_get_console_output(node, _CONSOLE_LINES)["output"] or "")
+
+
 def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
     """Return its name, which is what a server is made with. Its description holds the tags: groups have none in Nova."""
     group = next((one for one in driver.ex_list_security_groups() if one.name == spec.name), None)
@@ -120,6 +126,7 @@ OPENSTACK = CloudRow(
     images={"debian-12": "debian-12", "debian-13": "debian-13"},
     forgotten=frozenset({"terminated", "deleted"}),
     user_data_limit=49_150,
+    written=_written,
     console="https://docs.openstack.org/horizon/latest/",
     permissions=("member of a project of its own, or an application credential with access rules for compute",),
 )

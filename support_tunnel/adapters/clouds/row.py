@@ -91,5 +91,7 @@ class CloudRow:
     """Where a person ends a server by hand."""
     permissions: tuple[str, ...] = ()
     """The least that its credentials need, in the cloud's own words."""
+    written: Callable[[Any, Any], str] = lambda driver, node: ""
+    """What a node has written on its console, or the end of it; empty where the cloud does not keep that."""
     hourly: Callable[[Any, ServerSpec, Told], float | None] = lambda driver, spec, told: None
     """US dollars an hour of such a server, where the driver or the cloud can tell."""

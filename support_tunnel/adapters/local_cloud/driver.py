@@ -109,6 +109,10 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
         """What is on the node's disk now, for `snapshot.changes`."""
         return self.nodes.snapshot(node.id)
 
+    def ex_console(self, node: Node) -> str:
+        """What the node's init and its services have written on its console."""
+        return self.nodes.console(node.id)
+
     def reboot_node(self, node: Node) -> bool:
         self.nodes.reboot(node.id)
         return True

@@ -133,6 +133,15 @@ class Nodes:
             raise CloudError("cloud.unknown-node", f"there is no node {node_id}")
         return snapshot(place.upper, Path(record.lower))
 
+    def console(self, node_id: str) -> str:
+        """What its container and its cloud-init said; on a real cloud both stand on the serial console. Empty when it is gone."""
+        place = self.cloud.node(node_id)
+        said = place.upper / "var/log/cloud-init-output.log"
+        # The node wrote it, and may have put a link to a file of this machine there.
+        inside = said.resolve().is_relative_to(place.upper.resolve())
+        found = [file for file in (place.console, *([said] if inside else [])) if file.is_file()]
+        return "\n".join(file.read_text(errors="replace") for file in found)
+
     def _make(self, request: NodeRequest, image: Image, lower: Path, place: NodeLayout) -> NodeRecord:
         with ExitStack() as until_made:
             record, wire = self._register(request, image, lower, place, until_made)

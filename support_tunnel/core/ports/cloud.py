@@ -78,6 +78,10 @@ class Cloud(Protocol):
         """The cloud's own clock, as its last answer to this thread had it; None where it says none."""
         ...
 
+    def console(self, server_id: str) -> Sequence[str]:
+        """The last lines that it wrote on its console: a stranger's text, in printable characters. None where the cloud tells none."""
+        ...
+
     def hourly(self) -> float | None:
         """About what a tunnel server costs here, in US dollars an hour; None where nobody says."""
         ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from support_tunnel.core import addressing, ssh_key
+from support_tunnel.core.errors import CloudError, HostError
 from support_tunnel.core.names import Names
 from support_tunnel.core.ports import LedgerEntry, OpenPort, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
@@ -88,14 +90,18 @@ def launch(
     ports.ledger.write(replace(entry, server_address=server.address))
 
     ports.progress.step("First contact: the host key must be the one we made")
-    shell = ports.connector.connect(
-        server.address,
-        user=LOGIN_USER,
-        private_key=login_private,
-        host_key=first_public,
-        timeout=server.boot_seconds,
-        first_contact=True,
-    )
+    try:
+        shell = ports.connector.connect(
+            server.address,
+            user=LOGIN_USER,
+            private_key=login_private,
+            host_key=first_public,
+            timeout=server.boot_seconds,
+            first_contact=True,
+        )
+    except HostError:
+        _tell_console(ports, entry.cloud, server)
+        raise
     reached = Reached(first_public, port, code.network, udp_ports=udp_ports)
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
@@ -143,6 +149,13 @@ def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
         else "",
         "tunnel_server_tailscale_port": TAILSCALE_PORT,
     }
+
+
+def _tell_console(ports: AdminPorts, cloud: str, server: Server) -> None:
+    """Why it did not come may stand there, and it is about to be ended. Where the cloud cannot say, that is no further trouble."""
+    with suppress(CloudError):
+        for line in ports.clouds[cloud].console(server.id):
+            ports.progress.note(f"On the server's console: {line}")
 
 
 def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
