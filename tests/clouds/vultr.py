@@ -34,15 +34,18 @@ class Vultr(Rest):
         super().__init__()
         self.routes = [
             (self.creating, self._create),
-            (self.listing, lambda _: self._listed("instances", list(self.servers.values()))),
+            (self.listing, lambda request: self._listed(request, "instances", list(self.servers.values()))),
             (r"DELETE /v2/instances/([\w-]+)", self._destroy),
             ("POST /v2/firewalls", self._open),
-            ("GET /v2/firewalls", lambda _: self._listed("firewall_groups", list(self.firewalls.values()))),
+            (
+                "GET /v2/firewalls",
+                lambda request: self._listed(request, "firewall_groups", list(self.firewalls.values())),
+            ),
             (r"POST /v2/firewalls/([\w-]+)/rules", self._rule),
             (r"GET /v2/firewalls/([\w-]+)/rules", self._rules),
             (r"DELETE /v2/firewalls/([\w-]+)", self._close),
             ("GET /v2/regions", lambda _: answer(200, recorded("vultr_v2/list_locations.json"))),
-            ("GET /v2/os", lambda _: self._listed("os", [_DEBIAN])),
+            ("GET /v2/os", lambda request: self._listed(request, "os", [_DEBIAN])),
         ]
 
     def settings(self, url: str) -> dict[str, str]:
@@ -55,7 +58,7 @@ class Vultr(Rest):
         return str(self._make({"label": name, "tags": ["web"]})["id"])
 
     def foreign_wall(self, name: str) -> str:
-        rule = {"ip_type": "v4", "protocol": "tcp", "port": "80", "subnet": "192.0.2.0", "subnet_size": 24}
+        rule = {"ip_type": "v4", "protocol": "tcp", "port": "80", "subnet": "192.0.2.0", "subnet_size": 24, "id": 1}
         self.firewalls["c4a0-1"] = {"id": "c4a0-1", "description": f"{name} of the web team", "rules": [rule]}
         return "c4a0-1"
 
@@ -78,8 +81,11 @@ class Vultr(Rest):
         return answer(202, {"instance": self._make(asked)})
 
     @staticmethod
-    def _listed(what: str, found: list[Any]) -> Answer:
-        return answer(200, {what: found, "meta": {"total": len(found), "links": {"next": "", "prev": ""}}})
+    def _listed(request: Request, what: str, found: list[Any]) -> Answer:
+        """Two a page, so that what reads only the first one is found out; a page begins after an id."""
+        rest = [one for one in found if str(one["id"]) > request.query.get("cursor", "")]
+        following = str(rest[1]["id"]) if rest[2:] else ""
+        return answer(200, {what: rest[:2], "meta": {"total": len(found), "links": {"next": following, "prev": ""}}})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())
@@ -91,12 +97,12 @@ class Vultr(Rest):
         return answer(201, {"firewall_group": self.firewalls[number]})
 
     def _rule(self, request: Request, number: str) -> Answer:
-        rule = json.loads(request.body)
+        rule = {"id": next(self.numbers), **json.loads(request.body)}
         self.firewalls[number]["rules"].append(rule)
         return answer(201, {"firewall_rule": rule})
 
-    def _rules(self, _: Request, number: str) -> Answer:
-        return self._listed("firewall_rules", self.firewalls[number]["rules"])
+    def _rules(self, request: Request, number: str) -> Answer:
+        return self._listed(request, "firewall_rules", self.firewalls[number]["rules"])
 
     def _close(self, _: Request, number: str) -> Answer:
         if any(server["firewall_group_id"] == number for server in self.servers.values()):

@@ -16,6 +16,8 @@ from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.types import NodeState
 
+from support_tunnel.adapters.clouds.pages import Page, whole
+
 __all__ = ["AzureDriver"]
 
 _GROUPS = "2021-04-01"
@@ -103,20 +105,19 @@ class AzureDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return answer
 
     def _all(self, path: str, version: str, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        more = dict(params or {})
-        while True:
-            answer = self._ask("GET", path, version, None, **more)
-            found += answer["value"]
+        def ask(token: Mapping[str, str]) -> Page:
+            answer = self._ask("GET", path, version, None, **(params or {}), **token)
             following = str(answer.get("nextLink") or "")
             if not following:
-                return found
+                return Page(answer["value"])
             # Each of Azure's services spells it its own way; a list that cannot be followed is no list.
             told = parse_qsl(urlsplit(following).query)
             tokens = {name: value for name, value in told if name.lower() == "$skiptoken"}
             if not tokens:
                 raise MalformedResponseError("a list that goes on nobody knows where", body="", driver=self)
-            more |= tokens
+            return Page(answer["value"], tokens)
+
+        return whole(ask, {})
 
     def _to_node(self, group: Mapping[str, Any], addresses: Mapping[str, str]) -> Node:
         tags = group.get("tags") or {}

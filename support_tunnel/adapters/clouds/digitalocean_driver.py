@@ -6,14 +6,13 @@ Bodies and paths of the raw calls: DigitalOcean's API reference, v2.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from libcloud.compute.base import Node
 from libcloud.compute.drivers.digitalocean import DigitalOcean_v2_NodeDriver
 
-from support_tunnel.adapters.clouds.drivers import whole
+from support_tunnel.adapters.clouds.pages import Page, whole
 
 __all__ = ["DigitalOceanDriver"]
 
@@ -56,11 +55,9 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
         return self.connection.request(path, method=method, data=json.dumps(body) if body is not None else None)
 
     def _pages(self, path: str, what: str, **params: str) -> list[dict[str, Any]]:
-        return whole(self._each_page(path, what, params))
-
-    def _each_page(self, path: str, what: str, params: Mapping[str, str]) -> Iterator[tuple[list[dict[str, Any]], int]]:
-        for page in count(1):
+        def ask(page: int) -> Page:
             answer = self.connection.request(path, params={**params, "page": page, "per_page": 200}).object
-            yield answer[what], answer["meta"]["total"]
-            if not answer.get("links", {}).get("pages", {}).get("next"):
-                return
+            more = answer.get("links", {}).get("pages", {}).get("next")
+            return Page(answer[what], page + 1 if more else None, answer["meta"]["total"])
+
+        return whole(ask, 1)

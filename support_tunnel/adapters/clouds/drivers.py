@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["REQUEST_SECONDS", "driver_class", "make_safe", "point_at", "whole"]
+__all__ = ["REQUEST_SECONDS", "driver_class", "make_safe", "point_at"]
 
 REQUEST_SECONDS = 60
 """Longest that one request to a cloud may take."""
@@ -34,24 +34,6 @@ def driver_class(name: str) -> Callable[..., Any]:
     from libcloud.compute.providers import get_driver
 
     found: Callable[..., Any] = get_driver(name)
-    return found
-
-
-def whole(pages: Iterable[tuple[Sequence[Any], int]]) -> list[Any]:
-    """All items of pages that are given with how many there are in all.
-
-    A server that ends while pages are read moves the others forward, and one falls between two pages: it would seem gone.
-    Raises MalformedResponseError then, which passes by itself: the list is read again.
-    """
-    from libcloud.common.types import MalformedResponseError
-
-    found: list[Any] = []
-    totals = []
-    for items, total in pages:
-        found += items
-        totals.append(total)
-    if len(totals) > 1 and {len(found)} != set(totals):
-        raise MalformedResponseError("the list changed while it was read", body="")
     return found
 
 

@@ -7,7 +7,7 @@ not to, and makes six requests where one will do. Bodies are held to Google's di
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,6 +16,8 @@ from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.drivers.gce import GCEConnection
 from libcloud.compute.types import NodeState
+
+from support_tunnel.adapters.clouds.pages import Page, whole
 
 __all__ = ["GceDriver"]
 
@@ -78,16 +80,12 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
     def list_nodes(self, ex_label: str = "") -> list[Node]:
         """All zones. A zone that does not answer makes this fail: a list without it proves nothing."""
         found: list[Node] = []
-        params = {"maxResults": 500, **({"filter": f"labels.{ex_label}:*"} if ex_label else {})}
-        while True:
-            answer = self._ask("GET", "/aggregated/instances", None, **params)
-            for zone, held in answer.get("items", {}).items():
-                if held.get("warning", {}).get("code", "NO_RESULTS_ON_PAGE") != "NO_RESULTS_ON_PAGE":
-                    raise MalformedResponseError(f"{zone} could not be listed", body="", driver=self)
-                found += [self._to_node(instance) for instance in held.get("instances", [])]
-            if not answer.get("nextPageToken"):
-                return found
-            params["pageToken"] = answer["nextPageToken"]
+        params = {"filter": f"labels.{ex_label}:*"} if ex_label else {}
+        for zone, held in self._all("/aggregated/instances", lambda answer: answer.get("items", {}).items(), **params):
+            if held.get("warning", {}).get("code", "NO_RESULTS_ON_PAGE") != "NO_RESULTS_ON_PAGE":
+                raise MalformedResponseError(f"{zone} could not be listed", body="", driver=self)
+            found += [self._to_node(instance) for instance in held.get("instances", [])]
+        return found
 
     def destroy_node(self, node: Node) -> bool:
         self._ask("DELETE", f"/zones/{node.extra['zone']}/instances/{node.name}")
@@ -99,14 +97,7 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return str(self._ask("GET", f"{place}/serialPort")["contents"])
 
     def ex_firewalls(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        params: dict[str, Any] = {"maxResults": 500}
-        while True:
-            answer = self._ask("GET", "/global/firewalls", None, **params)
-            found += answer.get("items", [])
-            if not answer.get("nextPageToken"):
-                return found
-            params["pageToken"] = answer["nextPageToken"]
+        return self._all("/global/firewalls", lambda answer: answer.get("items", []))
 
     def ex_open_firewall(self, body: Mapping[str, Any]) -> None:
         self._wait("/global/operations", self._ask("POST", "/global/firewalls", body))
@@ -121,6 +112,14 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
                 return
             operation = self._ask("POST", f"{place}/{operation['name']}/wait")
         raise MalformedResponseError(f"{operation['name']} does not end", body="", driver=self)
+
+    def _all(self, path: str, items: Callable[[dict[str, Any]], Iterable[Any]], **params: str) -> list[Any]:
+        def ask(token: str) -> Page:
+            following = {"pageToken": token} if token else {}
+            answer = self._ask("GET", path, None, maxResults=500, **params, **following)
+            return Page([*items(answer)], answer.get("nextPageToken") or None)
+
+        return whole(ask, "")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         answer = self.connection.request(path, method=method, data=body, params=params).object

@@ -6,7 +6,7 @@ Paths and bodies: Hetzner's API reference, v1 (docs.hetzner.cloud).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from libcloud.common.base import ConnectionKey, JsonResponse
@@ -16,7 +16,7 @@ from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeLocation, Nod
 from libcloud.compute.types import NodeState
 from libcloud.utils.iso8601 import parse_date
 
-from support_tunnel.adapters.clouds.drivers import whole
+from support_tunnel.adapters.clouds.pages import Page, whole
 
 __all__ = ["HetznerDriver"]
 
@@ -145,16 +145,12 @@ class HetznerDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return answer
 
     def _all(self, path: str, what: str, **params: Any) -> list[dict[str, Any]]:
-        return whole(self._each_page(path, what, params))
-
-    def _each_page(self, path: str, what: str, params: Mapping[str, Any]) -> Iterator[tuple[list[dict[str, Any]], int]]:
-        page: int | None = 1
-        while page:
+        def ask(page: int) -> Page:
             answer = self._api("GET", path, page=page, per_page=50, **params)
             told = (answer.get("meta") or {}).get("pagination") or {}
-            yield answer[what], told.get("total_entries", -1)
-            following = told.get("next_page")
-            page = following if following and following > page else None
+            return Page(answer[what], told.get("next_page"), told.get("total_entries", -1))
+
+        return whole(ask, 1)
 
     def _to_size(self, size: Mapping[str, Any]) -> NodeSize:
         extra = {"cpus": size["cores"], "prices": size["prices"]}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 from support_tunnel.adapters.clouds import words
-from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at, whole
+from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at
+from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.ports import ServerSpec
 
@@ -48,15 +47,11 @@ def _send(driver: Any, method: str, path: str, body: object = None) -> Any:
 
 
 def _all(driver: Any, path: str) -> list[dict[str, Any]]:
-    return whole(_each_page(driver, path))
-
-
-def _each_page(driver: Any, path: str) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    for page in count(1):
+    def ask(page: int) -> Page:
         answer = driver.connection.request(path, params={"page": page}).object
-        yield answer["data"], answer["results"]
-        if page >= answer["pages"]:
-            return
+        return Page(answer["data"], page + 1 if page < answer["pages"] else None, answer["results"])
+
+    return whole(ask, 1)
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> int:

@@ -5,11 +5,13 @@ Nova cannot filter by metadata, so the list is the project's: give tunnel server
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
+from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import ServerSpec
@@ -62,15 +64,14 @@ def _named(kind: str, offered: list[Any], wanted: str) -> Any:
 
 def _listed(driver: Any) -> list[Any]:
     """All pages: Nova gives no more than its `max_limit` at once, and libcloud asks for the first ones alone."""
-    found: list[Any] = []
-    params: dict[str, str] = {}
-    while True:
+
+    def ask(params: Mapping[str, str]) -> Page:
         answer = driver.connection.request("/servers/detail", params=params).object
-        found += driver._to_nodes(answer)
         following = [link["href"] for link in answer.get("servers_links") or [] if link["rel"] == "next"]
-        if not following:
-            return found
-        params = {"marker": dict(parse_qsl(urlsplit(following[0]).query))["marker"]}
+        marker = dict(parse_qsl(urlsplit(following[0]).query))["marker"] if following else ""
+        return Page(driver._to_nodes(answer), {"marker": marker} if marker else None)
+
+    return whole(ask, {})
 
 
 def _written(driver: Any, node: Any) -> str:

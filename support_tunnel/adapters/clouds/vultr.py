@@ -11,6 +11,7 @@ from typing import Any
 
 from support_tunnel.adapters.clouds import words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at
+from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import CloudError
 from support_tunnel.core.ports import ServerSpec
@@ -52,7 +53,15 @@ def _create(driver: Any, name: str, arguments: dict[str, Any]) -> Any:
 
 
 def _listed(driver: Any) -> list[Any]:
-    return [_node(driver, told) for told in driver._paginated_request("/v2/instances", "instances")]
+    return [_node(driver, told) for told in _all(driver, "/v2/instances", "instances")]
+
+
+def _all(driver: Any, path: str, what: str) -> list[dict[str, Any]]:
+    def ask(cursor: str) -> Page:
+        answer = driver.connection.request(path, params={"cursor": cursor} if cursor else {}).object
+        return Page(answer[what], answer["meta"]["links"]["next"] or None)
+
+    return whole(ask, "")
 
 
 def _node(driver: Any, told: dict[str, Any]) -> Any:
@@ -74,7 +83,7 @@ def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
     if not made:
         body = {"description": " ".join([spec.name, *words_of_it])}
         made = str(_send(driver, "POST", "/v2/firewalls", body)["firewall_group"]["id"])
-    there = _send(driver, "GET", f"/v2/firewalls/{made}/rules")["firewall_rules"]
+    there = _all(driver, f"/v2/firewalls/{made}/rules", "firewall_rules")
     have = {(rule["protocol"], str(rule["port"]), f"{rule['subnet']}/{rule['subnet_size']}") for rule in there}
     for port in spec.open_ports:
         for network in words.sources(port, told):
@@ -92,7 +101,7 @@ def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
 
 def _walls(driver: Any, told: Told) -> list[Opened]:
     found = []
-    for wall in driver._paginated_request("/v2/firewalls", "firewall_groups"):
+    for wall in _all(driver, "/v2/firewalls", "firewall_groups"):
         name, *told_words = str(wall["description"]).split(" ")
         found.append(Opened(str(wall["id"]), name, words.pairs(told_words)))
     return found
