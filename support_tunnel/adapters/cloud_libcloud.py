@@ -98,6 +98,9 @@ class LibcloudCloud:
         servers = self._ours()
         return [*servers, *self._walls_without_server(servers)]
 
+    def server(self, server_id: str) -> Server | None:
+        return next((server for server in self._ours() if server.id == server_id), None)
+
     def _ours(self) -> list[Server]:
         nodes = self._listed()
         return self._line.ask(lambda *_: [self._server(node) for node in nodes if _OURS in self.row.tags(node)])

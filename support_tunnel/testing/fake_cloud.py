@@ -39,6 +39,9 @@ class FakeCloud:
     def servers(self) -> Sequence[Server]:
         return [server for server in self.everything() if "st-tunnel" in server.tags]
 
+    def server(self, server_id: str) -> Server | None:
+        return next((server for server in self.servers() if server.id == server_id), None)
+
     def destroy(self, server_id: str) -> None:
         for server in self.everything():
             if server.id == server_id:

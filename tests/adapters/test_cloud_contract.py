@@ -78,6 +78,8 @@ def test_a_server_is_listed_as_it_was_asked_for(site: Site) -> None:
     assert seen.id == made.id
     assert seen.name == "tunnel-a"
     assert wanted.tags.items() <= seen.tags.items()
+    assert site.another().server(made.id) == seen
+    assert site.another().server(f"{made.id}0") is None
     assert seen.address != ""
 
 

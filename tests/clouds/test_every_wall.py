@@ -57,3 +57,32 @@ def test_a_firewall_whose_answer_was_lost_is_the_servers(site: Site) -> None:
     assert len(site.provider.walls()) == (1 if site.cloud.row.firewall else 0)
     site.cloud.destroy(made.id)
     assert site.provider.walls() == []
+
+
+def test_what_is_asked_again_and_again_asks_for_no_firewalls(site: Site) -> None:
+    """While a server starts it is looked for until it has an address, and clouds count requests."""
+    made = site.cloud.create(spec())
+    site.gate.log.clear()
+    seen = site.cloud.server(made.id)
+    assert seen is not None
+    assert (seen.id, seen.name) == (made.id, made.name)
+    assert site.gate.sent(site.provider.lists) == 1
+    assert site.gate.sent(of_walls) == 0
+    assert site.cloud.server(site.provider.foreign("st-6b6b6b6b")) is None
+
+
+def test_an_end_lists_servers_and_firewalls_once_before_and_once_after_it(site: Site) -> None:
+    made = site.cloud.create(spec())
+    site.gate.log.clear()
+    site.cloud.destroy(made.id)
+    asked = [request for request in site.gate.log if request.method == "GET" or "Describe" in str(request.query)]
+    assert len([request for request in asked if site.provider.lists(request)]) == 2
+    # DigitalOcean's and Google's tell by the list what is to be closed, too.
+    most = 3 if site.provider.name in ("digitalocean", "gce") else 2
+    assert len([request for request in asked if of_walls(request)]) <= most
+    assert site.provider.everything() == site.provider.walls() == []
+
+
+def of_walls(request: Request) -> bool:
+    listed = request.method == "GET" and re.search(r"/(firewalls|os-security-groups)$", request.path)
+    return bool(listed) or request.query.get("Action") == "DescribeSecurityGroups"

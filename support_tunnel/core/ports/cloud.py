@@ -63,6 +63,10 @@ class Cloud(Protocol):
         """Every server that carries our tag, whoever made it."""
         ...
 
+    def server(self, server_id: str) -> Server | None:
+        """The one of this id that carries our tag, and nothing besides: it is asked again and again while a server starts."""
+        ...
+
     def destroy(self, server_id: str) -> None:
         """End it and prove it gone; already gone is success."""
         ...

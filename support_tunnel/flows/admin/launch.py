@@ -160,10 +160,11 @@ def _tell_console(ports: AdminPorts, cloud: str, server: Server) -> None:
 
 def _addressed(ports: AdminPorts, entry: LedgerEntry) -> Server:
     """A server that the list does not show is one that it does not show yet."""
-    listed = ports.clouds[entry.cloud].servers
+    cloud = ports.clouds[entry.cloud]
 
     def look() -> Server | None:
-        return next((one for one in listed() if one.id == entry.server_id and one.address), None)
+        seen = cloud.server(entry.server_id)
+        return seen if seen and seen.address else None
 
     what = "an address for the tunnel server"
     return wait_for(look, what=what, seconds=ADDRESS_PATIENCE, clock=ports.clock, longest_pause=3)
