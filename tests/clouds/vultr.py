@@ -80,12 +80,12 @@ class Vultr(Rest):
             return answer(*_error(400, "Invalid OS"))
         return answer(202, {"instance": self._make(asked)})
 
-    @staticmethod
-    def _listed(request: Request, what: str, found: list[Any]) -> Answer:
-        """Two a page, so that what reads only the first one is found out; a page begins after an id."""
+    def _listed(self, request: Request, what: str, found: list[Any]) -> Answer:
+        """A page begins after an id."""
+        size = self.page_size
         rest = [one for one in found if str(one["id"]) > request.query.get("cursor", "")]
-        following = str(rest[1]["id"]) if rest[2:] else ""
-        return answer(200, {what: rest[:2], "meta": {"total": len(found), "links": {"next": following, "prev": ""}}})
+        following = str(rest[size - 1]["id"]) if rest[size:] else ""
+        return answer(200, {what: rest[:size], "meta": {"total": len(found), "links": {"next": following, "prev": ""}}})
 
     def _destroy(self, _: Request, number: str) -> Answer:
         return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())
