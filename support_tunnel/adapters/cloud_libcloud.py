@@ -1,8 +1,7 @@
 """Servers from any cloud that libcloud drives and `cloud_table.py` has a row for, each with a firewall of its own where the row has one.
 
 Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone. How a cloud is asked
-(drivers, credentials, patience) is `cloud_line.py`'s.
-Over 300 lines: making, finding and ending ask the same list, of servers and of firewalls.
+(drivers, credentials, patience) is `cloud_line.py`'s, what it lists `cloud_seen.py`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from support_tunnel.adapters.cloud_endings import Hands, Troubles, end_all, hands
 from support_tunnel.adapters.cloud_failure import tail
 from support_tunnel.adapters.cloud_line import PASSES, PAUSES, CloudLine
+from support_tunnel.adapters.cloud_seen import FIREWALL, OURS, CloudSeen
 from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
 from support_tunnel.adapters.clouds.row import Opened, Told
 from support_tunnel.adapters.clouds.told import check
@@ -28,11 +28,8 @@ __all__ = ["LibcloudCloud"]
 
 T = TypeVar("T")
 
-_OURS = "st-tunnel"
 _ATTEMPT = "st-attempt"
 """Tag with a random value for each create: tells the server of a lost answer from one of an earlier attempt."""
-_FIREWALL = "firewall:"
-"""Before the id of a firewall whose server is gone: it is listed and ended as one, so that whoever sweeps need not know of it."""
 _PATIENCE_FOR_DESTROY = 180.0
 _UNSURE = ("cloud.unknown", "cloud.taken")
 """Failures of a create that do not pass, and after which its server may be there all the same."""
@@ -59,6 +56,7 @@ class LibcloudCloud:
         self._written = {**check(self.row, settings, f"support_tunnel/clouds/{name}"), **(besides or {})}
         self._clock = clock
         self._line = CloudLine(self.row, self._written, clock, secret)
+        self._seen = CloudSeen(self.row, self._line)
 
     def create(self, spec: ServerSpec) -> Server:
         """Launch. When the answer is lost the server is looked for, and adopted if it was made, before there is another try."""
@@ -74,7 +72,7 @@ class LibcloudCloud:
         for pause in (*PAUSES, None):
             try:
                 made = self._line.ask_once(
-                    lambda driver, _: self._server(self.row.create(driver, spec.name, arguments))
+                    lambda driver, _: self._seen.server(self.row.create(driver, spec.name, arguments))
                 )
             except CloudError as failure:
                 renewed = failure.code == "cloud.auth" and self._line.renew()
@@ -95,15 +93,11 @@ class LibcloudCloud:
         raise AssertionError("the last try returns or raises")
 
     def servers(self) -> Sequence[Server]:
-        servers = self._ours()
-        return [*servers, *self._walls_without_server(servers)]
+        servers = self._seen.servers()
+        return [*servers, *self._seen.firewalls_without(servers)]
 
     def server(self, server_id: str) -> Server | None:
-        return next((server for server in self._ours() if server.id == server_id), None)
-
-    def _ours(self) -> list[Server]:
-        nodes = self._listed()
-        return self._line.ask(lambda *_: [self._server(node) for node in nodes if _OURS in self.row.tags(node)])
+        return next((server for server in self._seen.servers() if server.id == server_id), None)
 
     def destroy(self, server_id: str) -> None:
         """End it; returns once the cloud no longer lists it. Raises CloudError `cloud.foreign` for what is not ours."""
@@ -112,7 +106,7 @@ class LibcloudCloud:
 
     def destroy_all(self, server_ids: Sequence[str]) -> Mapping[str, SupportTunnelError]:
         """End each, several at the same time, and its firewall after it; the lists that prove it are of all of them."""
-        walls = [one for one in server_ids if one.startswith(_FIREWALL)]
+        walls = [one for one in server_ids if one.startswith(FIREWALL)]
         servers = [one for one in server_ids if one not in walls]
         with hands(len(server_ids)) as pool:
             return {
@@ -126,7 +120,7 @@ class LibcloudCloud:
         troubles: Troubles = {}
 
         def listed() -> dict[str, Any]:
-            seen[:] = self._listed()
+            seen[:] = self._seen.nodes()
             return {str(node.id): node for node in seen}
 
         try:
@@ -134,14 +128,14 @@ class LibcloudCloud:
         except SupportTunnelError as error:
             return dict.fromkeys(server_ids, error)
         for number in [one for one in server_ids if one in there]:
-            if _OURS in self.row.tags(there[number]):
+            if OURS in self.row.tags(there[number]):
                 ours[number] = there[number]
             else:
                 troubles[number] = CloudError(
                     "cloud.foreign", f"server {number} does not carry our tag, so it is not ours to destroy"
                 )
         troubles |= self._all_ended(ours, "server", begin=self._begin_end, listed=listed, pool=pool)
-        gone = {number: self.row.tags(node)[_OURS] for number, node in ours.items() if number not in troubles}
+        gone = {number: self.row.tags(node)[OURS] for number, node in ours.items() if number not in troubles}
         return troubles | self._end_walls_of(gone, seen, pool)
 
     def _begin_end(self, node: Any) -> bool:
@@ -165,27 +159,27 @@ class LibcloudCloud:
         if self.row.firewall is None or not tunnels:
             return {}
         try:
-            held = self._line.ask(lambda *_: {self.row.tags(node).get(_OURS) for node in nodes})
+            held = self._line.ask(lambda *_: {self.row.tags(node).get(OURS) for node in nodes})
             over = set(tunnels.values()) - held
-            walls = {wall.id: wall for wall in self._firewalls() if wall.tags[_OURS] in over} if over else {}
+            walls = {wall.id: wall for wall in self._seen.firewalls() if wall.tags[OURS] in over} if over else {}
         except SupportTunnelError as error:
             return dict.fromkeys(tunnels, error)
-        troubles = {walls[wall].tags[_OURS]: error for wall, error in self._close(walls, pool).items()}
+        troubles = {walls[wall].tags[OURS]: error for wall, error in self._close(walls, pool).items()}
         return {number: troubles[tunnel] for number, tunnel in tunnels.items() if tunnel in troubles}
 
     def _end_walls(self, server_ids: Sequence[str], pool: Hands) -> Troubles:
         """Close those that were listed as servers."""
         try:
-            walls = {wall.id: wall for wall in self._firewalls() if f"{_FIREWALL}{wall.id}" in server_ids}
+            walls = {wall.id: wall for wall in self._seen.firewalls() if f"{FIREWALL}{wall.id}" in server_ids}
         except SupportTunnelError as error:
             return dict.fromkeys(server_ids, error)
-        return {f"{_FIREWALL}{wall}": error for wall, error in self._close(walls, pool).items()}
+        return {f"{FIREWALL}{wall}": error for wall, error in self._close(walls, pool).items()}
 
     def _close(self, walls: Mapping[str, Opened], pool: Hands = None) -> Troubles:
         """Remove firewalls of ours; some clouds hold on to one for a while after its last server is gone."""
 
         def listed() -> dict[str, Opened]:
-            return {wall.id: wall for wall in self._firewalls()}
+            return {wall.id: wall for wall in self._seen.firewalls()}
 
         return self._all_ended(walls, "firewall", begin=self._begin_close, listed=listed, pool=pool)
 
@@ -224,7 +218,7 @@ class LibcloudCloud:
 
     def console(self, server_id: str) -> Sequence[str]:
         """For a person whose server does not come: asked once, since nothing hangs on it."""
-        node = next((one for one in self._listed() if str(one.id) == server_id), None)
+        node = next((one for one in self._seen.nodes() if str(one.id) == server_id), None)
         return [] if node is None else tail(self._line.ask_once(lambda driver, _: self.row.written(driver, node)))
 
     def hourly(self) -> float | None:
@@ -239,8 +233,8 @@ class LibcloudCloud:
         firewall = self.row.firewall
         if firewall is None or not spec.open_ports:
             return None
-        for known in self._listed_firewalls():
-            if known.name == spec.name and known.tags.get(_OURS) != spec.tags[_OURS]:
+        for known in self._seen.all_firewalls():
+            if known.name == spec.name and known.tags.get(OURS) != spec.tags[OURS]:
                 raise CloudError(
                     "cloud.taken",
                     f"the cloud {self.row.name} has a firewall {known.name} that is not this tunnel's",
@@ -251,36 +245,13 @@ class LibcloudCloud:
                     raise trouble
         return self._line.ask(lambda driver, told: firewall.open(driver, spec, told))
 
-    def _firewalls(self) -> Sequence[Opened]:
-        """Those with our tag."""
-        return [opened for opened in self._listed_firewalls() if _OURS in opened.tags]
-
-    def _listed_firewalls(self) -> Sequence[Opened]:
-        firewall = self.row.firewall
-        return [] if firewall is None else self._line.ask(firewall.listed)
-
-    def _walls_without_server(self, servers: Sequence[Server]) -> list[Server]:
-        held = {server.tags[_OURS] for server in servers}
-        return [
-            Server(
-                f"{_FIREWALL}{opened.id}",
-                f"{opened.name} (firewall)",
-                "",
-                running=False,
-                tags=dict(opened.tags),
-                billed=False,
-            )
-            for opened in self._firewalls()
-            if opened.tags[_OURS] not in held
-        ]
-
     def _adopt(self, spec: ServerSpec, pauses: Sequence[float] = ()) -> Server | None:
         """Find the server of a create whose answer was lost, and look again after each of `pauses`: a list may be behind.
 
         A second one, made by a driver's own retry, is ended.
         """
         for pause in (*pauses, None):
-            found = [server for server in self._ours() if server.tags.get(_ATTEMPT) == spec.tags[_ATTEMPT]]
+            found = [server for server in self._seen.servers() if server.tags.get(_ATTEMPT) == spec.tags[_ATTEMPT]]
             for surplus in found[1:]:
                 self.destroy(surplus.id)
             if found:
@@ -288,23 +259,3 @@ class LibcloudCloud:
             if pause is not None:
                 self._line.pause(pause)
         return None
-
-    def _listed(self) -> list[Any]:
-        nodes = self._line.ask(lambda driver, _: self.row.listed(driver))
-        if not nodes and not self._line.ask(lambda driver, _: self.row.genuine(driver)):
-            raise CloudError(
-                "cloud.odd-answer",
-                f"the cloud {self.row.name} answers with nothing at all, not even its locations",
-                next_step="Check that this network has no login page or proxy in the way.",
-            )
-        return [node for node in nodes if str(node.state) not in self.row.forgotten]
-
-    def _server(self, node: Any) -> Server:
-        return Server(
-            id=str(node.id),
-            name=str(node.name),
-            address=self.row.address(node),
-            running=str(node.state) == "running",
-            tags=dict(self.row.tags(node)),
-            boot_seconds=self.row.boot_seconds,
-        )

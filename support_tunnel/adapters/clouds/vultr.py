@@ -58,7 +58,9 @@ def _listed(driver: Any) -> list[Any]:
 
 def _all(driver: Any, path: str, what: str) -> list[dict[str, Any]]:
     def ask(cursor: str) -> Page:
-        answer = driver.connection.request(path, params={"per_page": 500, "cursor": cursor}).object
+        answer = driver.connection.request(
+            path, params={"per_page": 500, **({"cursor": cursor} if cursor else {})}
+        ).object
         return Page(answer[what], answer["meta"]["links"]["next"] or None)
 
     return whole(ask, "")
