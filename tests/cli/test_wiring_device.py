@@ -14,6 +14,7 @@ from support_tunnel.cli.device import wiring as wiring_device
 from support_tunnel.cli.device.settings import DeviceSettings
 from support_tunnel.cli.device.wiring import device_ports, ending_ports, keeper_command
 from support_tunnel.core.errors import HostError, UsageError
+from support_tunnel.core.hooks import HookContext
 from support_tunnel.core.names import TunnelId
 from support_tunnel.core.secret import Secret
 from support_tunnel.flows.device.ports import DevicePorts
@@ -28,7 +29,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text("[device]\napi = https://a.example\npre-down-script = /opt/down\n")
     file.chmod(0o666)
     real = device_settings.load_device_settings
-    monkeypatch.setattr(wiring_device, "load_device_settings", lambda environ: real({}, config=file))
+    monkeypatch.setattr(wiring_device, "load_device_settings", lambda environ, **more: real({}, config=file, **more))
     return file
 
 
@@ -40,6 +41,27 @@ def test_a_session_is_ended_without_api_and_scripts(broken: Path, capsys: pytest
     with pytest.raises(HostError) as away:
         ports.mailbox_for(Secret("x")).close(TunnelId(secrets.token_hex(16)))
     assert away.value.code == "api.unreachable"
+
+
+def test_a_device_that_was_told_no_api_looks_and_ends_with_its_scripts_and_says_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.ini"
+    file.write_text("[device]\npre-down-script = /usr/bin/printenv SUPPORT_TUNNEL_ID\n")
+    real = device_settings.load_device_settings
+    monkeypatch.setattr(wiring_device, "load_device_settings", lambda environ, **more: real({}, config=file, **more))
+    with pytest.raises(UsageError) as refused:
+        device_ports()
+    assert (refused.value.code, "inv install --api" in refused.value.next_step) == ("config.api", True)
+    ports = ending_ports()
+    assert capsys.readouterr().err == ""
+    tunnel = TunnelId(secrets.token_hex(16))
+    ran = ports.hooks.run("pre-down", HookContext(tunnel, "st-abababab", "fd00::2", "fd00::/64", "stabababab"))
+    assert ran is not None
+    assert ran.output == tunnel
+    with pytest.raises(HostError) as away:
+        ports.mailbox_for(Secret("x")).close(tunnel)
+    assert away.value.message == "the settings name no API"
 
 
 def test_the_keeper_uses_the_api_that_the_session_was_opened_with() -> None:
@@ -90,7 +112,7 @@ def test_a_session_is_ended_when_the_proxys_password_is_gone(
 ) -> None:
     _, settings = behind
     Path(settings.proxy_password_file).unlink()
-    monkeypatch.setattr(wiring_device, "load_device_settings", lambda environ: settings)
+    monkeypatch.setattr(wiring_device, "load_device_settings", lambda environ, **_: settings)
     with pytest.raises(UsageError) as refused:
         device_ports()
     assert refused.value.code == "file.read"

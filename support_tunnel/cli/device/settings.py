@@ -67,8 +67,10 @@ class DeviceSettings:
         return HttpProxy.parse(self.proxy, setting=setting, password=password)
 
 
-def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEVICE_CONFIG) -> DeviceSettings:
-    """Raises UsageError `config.*` naming file and key."""
+def load_device_settings(
+    environ: Mapping[str, str], *, config: Path = paths.DEVICE_CONFIG, api_needed: bool = True
+) -> DeviceSettings:
+    """Raises UsageError `config.*` naming file and key. Without `api_needed`, `api` may be empty: what only looks and ends needs none."""
     values = {key: "" for key in _KEYS}
     if config.exists():
         parser = configparser.ConfigParser(interpolation=None)
@@ -88,9 +90,11 @@ def load_device_settings(environ: Mapping[str, str], *, config: Path = paths.DEV
                 values[key] = value.strip()
     for key in _TOLD:
         values[key] = environ.get(f"SUPPORT_TUNNEL_{key.replace('-', '_').upper()}", values[key])
-    if not values["api"]:
+    if api_needed and not values["api"]:
         raise UsageError(
-            "config.api", f"no API address is set: neither in {config} nor in SUPPORT_TUNNEL_API", next_step=_known()
+            "config.api",
+            f"no API address is set: neither in {config} nor in SUPPORT_TUNNEL_API",
+            next_step="Run `inv install --api https://NAME:PORT --api-fingerprint SHA256`, with what your support gave you.",
         )
     return DeviceSettings(
         values["api"],

@@ -39,7 +39,7 @@ def ending_ports() -> DevicePorts:
     """For what only looks and ends: that works whatever has become of the settings since a session was opened."""
     need_root()
     try:
-        settings = load_device_settings(os.environ)
+        settings = load_device_settings(os.environ, api_needed=False)
         return _ports(settings, Trust, _no_policy, settings.http_proxy())
     except UsageError as wrong:
         sys.stderr.write(f"Going on without API and scripts: {wrong.message}.\n")
