@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 from invoke.parser import Argument
@@ -65,17 +65,22 @@ class OptionalIdTask(VerbTask):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         arguments: list[Any] = super().get_arguments(ignore_unknown_help)
-        if gives_id(sys.argv, (self.name, *self.aliases)):
+        valued = {_flag(name) for argument in arguments if argument.takes_value for name in argument.names}
+        if gives_id(sys.argv, (self.name, *self.aliases), valued):
             arguments[0].positional, arguments[0].default = True, None
         return arguments
 
 
-def gives_id(argv: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether an id follows one of these names of a task, with nothing but flags in between."""
+def gives_id(argv: Sequence[str], names: Sequence[str], valued: Set[str] = frozenset()) -> bool:
+    """Whether an id follows one of these names of a task, with nothing but flags in between; `valued` ones take the next word."""
     wanted = {name.replace("_", "-") for name in names}
-    behind = False
+    behind, before = False, ""
     for word in argv[1:]:
-        if behind and not word.startswith("-"):
+        if behind and not word.startswith("-") and before not in valued:
             return LIKE_AN_ID.fullmatch(word) is not None
-        behind = behind or word in wanted
+        behind, before = behind or word in wanted, word
     return False
+
+
+def _flag(name: str) -> str:
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"

@@ -88,6 +88,23 @@ def test_an_id_may_stand_alone_or_be_left_out(monkeypatch: pytest.MonkeyPatch, l
     assert (task, given["tunnel"]) == ("stop", tunnel)
 
 
+@pytest.mark.parametrize("verb", ["approve", "connect"])
+@pytest.mark.parametrize(
+    ("words", "tunnel"), [("", ""), ("--json", ""), (ID, ID), (f"--json {ID}", ID), (f"{ID} --json", ID)]
+)
+def test_who_goes_on_with_a_request_need_not_name_it(
+    monkeypatch: pytest.MonkeyPatch, verb: str, words: str, tunnel: str
+) -> None:
+    task, given = parsed(f"inv {verb} {words}", monkeypatch)
+    assert (task, given["tunnel"]) == (verb, tunnel)
+
+
+@pytest.mark.parametrize("words", ["--wait 5", f"--wait 5 {ID}", f"{ID} --wait 5", f"--wait=5 {ID}"])
+def test_the_value_of_a_flag_is_no_id(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    _, given = parsed(f"inv connect {words}", monkeypatch)
+    assert (given["tunnel"], given["wait"]) == (ID if ID in words else "", 5)
+
+
 @pytest.mark.parametrize("words", ["", "stop gc", "gc stop", "stop -j gc", f"gc {ID}", "--list"])
 def test_what_is_no_id_is_another_task(words: str) -> None:
     assert not gives_id(["inv", *words.split()], ["stop"])

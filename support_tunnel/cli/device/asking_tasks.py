@@ -30,7 +30,7 @@ _JSON: Final = "one line of JSON a result, for programs"
 _ANSWERS: Final = (
     "a program asks the owner: questions come as JSON, answers are read from stdin, a line each (with --json)"
 )
-_TUNNEL: Final = "its id, or the first 8 digits or more"
+_TUNNEL: Final = "its id, or the first 8 digits or more (default: the only one that waits)"
 
 
 @verb(
@@ -130,7 +130,7 @@ def request(
 
 
 @verb(
-    positional=("tunnel",),
+    optional_id=True,
     flags={
         "tunnel": _TUNNEL,
         "wait": "minutes to wait for the answer (default: as long as the request itself)",
@@ -138,15 +138,15 @@ def request(
         "json": _JSON,
     },
 )
-def connect(c: Context, tunnel: str, wait: int = 0, answers_on_stdin: bool = False, json: bool = False) -> None:
+def connect(c: Context, tunnel: str = "", wait: int = 0, answers_on_stdin: bool = False, json: bool = False) -> None:
     """Wait for the answer to a request, ask you, and open the tunnel."""
     if wait:
         within("wait", wait, 1, LONGEST_WAIT)
     _go_on(tunnel, wait=wait * 60 if wait else 24 * 3600, answers_on_stdin=answers_on_stdin, json=json)
 
 
-@verb(positional=("tunnel",), flags={"tunnel": _TUNNEL, "answers-on-stdin": _ANSWERS, "json": _JSON})
-def approve(c: Context, tunnel: str, answers_on_stdin: bool = False, json: bool = False) -> None:
+@verb(optional_id=True, flags={"tunnel": _TUNNEL, "answers-on-stdin": _ANSWERS, "json": _JSON})
+def approve(c: Context, tunnel: str = "", answers_on_stdin: bool = False, json: bool = False) -> None:
     """See who has answered a request, say yes or no, and open the tunnel. Waits for nobody."""
     _go_on(tunnel, wait=0, answers_on_stdin=answers_on_stdin, json=json)
 
@@ -174,13 +174,14 @@ def connect_approved_tunnels(c: Context, json: bool = False) -> None:
 
 
 def _go_on(tunnel: str, *, wait: float, answers_on_stdin: bool, json: bool) -> None:
-    from support_tunnel.cli.device.tunnel_choice import chosen
+    from support_tunnel.cli.device.tunnel_choice import the_one
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.clean_up import known_tunnels
     from support_tunnel.flows.device.connect import connect as flow
+    from support_tunnel.flows.device.keep_request import waiting_requests
 
     settings, ports = _ready(answers_on_stdin, json)
-    one: TunnelId = chosen(tunnel, known_tunnels(ports))[0]
+    one: TunnelId = the_one(tunnel, known_tunnels(ports), waiting_requests(ports))
     with _said(ports, json=json):
         connected = flow(ports, one, keeper=keeper_command(settings), wait=wait)
     _connected(connected, json=json)

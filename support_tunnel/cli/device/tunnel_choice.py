@@ -1,4 +1,4 @@
-"""A tunnel as an owner names it: by its id, or by the digits that everything on the device carries."""
+"""A tunnel as an owner names it: by its id, by the digits that everything on the device carries, or not at all where there is only one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from support_tunnel.core.errors import UsageError, WrongState
 from support_tunnel.core.names import TunnelId
 
-__all__ = ["chosen"]
+__all__ = ["chosen", "the_one"]
 
 
 def chosen(given: str, known: Sequence[TunnelId]) -> list[TunnelId]:
@@ -24,3 +24,22 @@ def chosen(given: str, known: Sequence[TunnelId]) -> list[TunnelId]:
             next_step="See what there is with `inv status`.",
         )
     return found
+
+
+def the_one(given: str, known: Sequence[TunnelId], waiting: Sequence[TunnelId]) -> TunnelId:
+    """The tunnel that is named; of none named, the only request that waits.
+
+    Raises what `chosen` raises, WrongState `request.none` and `request.several`.
+    """
+    if given:
+        return chosen(given, known)[0]
+    if not waiting:
+        raise WrongState(
+            "request.none", "no request is waiting on this device", next_step="Ask for support with `inv request`."
+        )
+    if len(waiting) > 1:
+        ids = ", ".join(one[:8] for one in waiting)
+        raise WrongState(
+            "request.several", f"more than one request is waiting: {ids}", next_step="Name one behind the verb."
+        )
+    return waiting[0]

@@ -13,7 +13,7 @@ from support_tunnel.core.names import TunnelId
 from support_tunnel.core.st1.device_session import DeviceSession
 from support_tunnel.flows.device.admit import await_answer, without_asking
 from support_tunnel.flows.device.check_device import usable_kex
-from support_tunnel.flows.device.keep_request import is_kept, kept_request
+from support_tunnel.flows.device.keep_request import kept_request, waiting_requests
 from support_tunnel.flows.device.let_in import Connected, end_if_lost, let_in, or_put_back, put_back
 from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.request import Requested
@@ -53,7 +53,7 @@ def connect_approved(ports: DevicePorts, *, keeper: tuple[str, ...]) -> list[Tri
 
     Asks nobody. One that fails keeps none of the others from being opened.
     """
-    waiting = [tunnel for tunnel in ports.vault.tunnels() if is_kept(ports, tunnel)]
+    waiting = waiting_requests(ports)
     kex = usable_kex(ports) if waiting else ()
     tried = []
     for tunnel in waiting:

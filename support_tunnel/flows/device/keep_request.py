@@ -16,7 +16,7 @@ from support_tunnel.flows.device.ports import DevicePorts
 from support_tunnel.flows.device.record import load_record
 from support_tunnel.flows.device.request import Requested
 
-__all__ = ["drop_request", "is_kept", "keep_request", "kept_request"]
+__all__ = ["drop_request", "is_kept", "keep_request", "kept_request", "waiting_requests"]
 
 _OFFER = "offer"
 _KEYS = "keys"
@@ -45,6 +45,10 @@ def is_kept(ports: DevicePorts, tunnel: TunnelId) -> bool:
         and ports.clock.now() < record.until
         and ports.vault.get(tunnel, _OFFER) is not None
     )
+
+
+def waiting_requests(ports: DevicePorts) -> list[TunnelId]:
+    return [tunnel for tunnel in ports.vault.tunnels() if is_kept(ports, tunnel)]
 
 
 def kept_request(ports: DevicePorts, tunnel: TunnelId) -> Requested:
