@@ -20,7 +20,10 @@ __all__ = ["explain"]
     flags={"code": "such as cloud.auth, as it stands in an error", "json": "one line of JSON, for programs"},
 )
 def explain(c: Context, code: str, json: bool = False) -> None:
-    """Explain an error by its code: what it means, what to do."""
+    """Explain an error by its code.
+
+    What it means, and what to do.
+    """
     known = explanations()
     wanted = code.strip("(): ").lower()
     if wanted not in known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence, Set
+from inspect import cleandoc
 from typing import Any, Final
 
 from invoke.parser import Argument
@@ -40,6 +41,7 @@ class VerbTask(Task):  # type: ignore[misc]  # invoke is untyped
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.__doc__ = cleandoc(self.__doc__ or "")
         if words := " ".join(word.replace("_", "-").upper() for word in self.positional):
             self.__doc__ = f"{self.__doc__}\n\nAfter its name: {words}"
 

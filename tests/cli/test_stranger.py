@@ -95,6 +95,19 @@ def test_the_lists_name_every_verb_with_a_sentence(inv: Run, fab: Run) -> None:
         assert re.search(rf"^  {verb}\b.*  [A-Z]\w+", listed["fab"].stdout, re.MULTILINE)
 
 
+def test_the_lists_are_short_enough_for_one_look_in_80_columns(inv: Run, fab: Run) -> None:
+    for program in (inv, fab):
+        shown = program("--list").stdout
+        verbs = re.split(r"^  (?=[a-z])", shown, flags=re.MULTILINE)[1:]
+        assert len(verbs) > 10
+        assert [verb for verb in verbs if len(verb.strip().splitlines()) > 2] == []
+
+
+def test_help_says_the_rest_as_plain_paragraphs(inv: Run) -> None:
+    shown = inv("--help", "approve").stdout
+    assert "\n  See who has answered, say yes or no, open.\n\n  Waits for nobody." in shown
+
+
 @pytest.mark.parametrize("words", [("--help", "create-tunnel-server"), ("create-tunnel-server", "--help")])
 def test_help_is_given_before_and_after_the_name(fab: Run, words: tuple[str, ...]) -> None:
     ended = fab(*words)

@@ -49,7 +49,10 @@ def converge(
     allow_classical_ssh: bool = False,
     json: bool = False,
 ) -> None:
-    """Apply a role to hosts of the inventory, in parallel. The same again changes nothing."""
+    """Apply a role to hosts of the inventory, in parallel.
+
+    The same again changes nothing.
+    """
     from support_tunnel.adapters.at_once import at_once
     from support_tunnel.adapters.progress import progress_for
     from support_tunnel.cli.admin import converge_output as output

@@ -22,7 +22,10 @@ _FORKS = 16
 
 @verb(flags={"json": "one line of JSON, for programs"})
 def cost(c: Context, json: bool = False) -> None:
-    """Estimate what tunnel servers cost: those that run now on every cloud of the inventory, and your month so far."""
+    """Estimate what tunnel servers cost: now, and in your month so far.
+
+    Now: those that run on every cloud of the inventory.
+    """
     from support_tunnel.adapters.at_once import at_once
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.wiring import admin_ports

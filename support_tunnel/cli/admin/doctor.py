@@ -14,7 +14,10 @@ __all__ = ["doctor"]
 
 @verb(flags={"json": "one line of JSON, for programs"})
 def doctor(c: Context, json: bool = False) -> None:
-    """Check whether this machine can answer a request: a line a check, and what to do where it cannot."""
+    """Check whether this machine can answer a request.
+
+    A line a check, and what to do where it cannot. Changes nothing and launches nothing.
+    """
     from support_tunnel.adapters.terminal import printable
     from support_tunnel.cli.admin.examination import examine
 

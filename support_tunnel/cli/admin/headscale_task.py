@@ -14,7 +14,10 @@ __all__ = ["headscale_status"]
 
 @verb(flags={"json": "one line of JSON a result, for programs"})
 def headscale_status(c: Context, json: bool = False) -> None:
-    """Show how the standing Headscale server is: version, clock, certificate, tunnels, and what is left of dead ones."""
+    """Show how the standing Headscale server is.
+
+    Version, clock, certificate, tunnels, and what is left of dead ones.
+    """
     from support_tunnel.adapters.terminal import printable
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.wiring import admin_ports

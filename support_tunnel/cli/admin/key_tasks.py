@@ -16,7 +16,10 @@ __all__ = ["namespace"]
 
 @verb(flags={"json": "one line of JSON a result, for programs"})
 def create(c: Context, json: bool = False) -> None:
-    """Make your signing key, once. Owners' devices remember it and say how often they have met you."""
+    """Make the key by which owners recognise you, once.
+
+    Their devices remember it and say how often they have met you.
+    """
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.signer import public_file
     from support_tunnel.core import ssh_key

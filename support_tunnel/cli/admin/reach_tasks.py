@@ -58,7 +58,10 @@ def command(c: Context, tunnel_id: str, command_line: str, json: bool = False) -
     },
 )
 def put(c: Context, tunnel_id: str, local: str, to: str = "", force: bool = False, json: bool = False) -> None:
-    """Copy a file to the device, if its owner offered that; what is put there goes with the session."""
+    """Copy a file to the device, if its owner offered that.
+
+    What is put there goes with the session.
+    """
     from support_tunnel.flows.admin import reach
 
     ports, tunnel = _found(tunnel_id)
@@ -96,7 +99,10 @@ def fetch(c: Context, tunnel_id: str, remote: str, to: str = "", force: bool = F
     flags={"tunnel-id": _ID, "port": "PORT of the device, or PORT:LOCALPORT", "json": _JSON},
 )
 def forward(c: Context, tunnel_id: str, port: str, json: bool = False) -> None:
-    """Reach one of the device's own services on a port of this machine, if its owner offered that; Ctrl-C ends it."""
+    """Reach a port of the device from this machine, if its owner offered that.
+
+    Ctrl-C ends it.
+    """
     from support_tunnel.flows.admin import reach
 
     theirs, ours = reach.parse_forward(port)

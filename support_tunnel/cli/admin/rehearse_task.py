@@ -28,7 +28,10 @@ __all__ = ["rehearse"]
 def rehearse(
     c: Context, transport: str = "wireguard", pq: str = "require", json: bool = False, junit: str = ""
 ) -> None:
-    """Play the whole main job on this machine with real hosts, and prove that both ends are clean afterwards."""
+    """Play the whole main job with real hosts, and prove that nothing is left.
+
+    All on this machine; both ends have to be as they were.
+    """
     from support_tunnel.adapters.clock import SystemClock
     from support_tunnel.adapters.progress import Recorder, progress_for
     from support_tunnel.cli.admin.rehearsal.run import rehearse as run

@@ -53,7 +53,10 @@ def create_tunnel_server(
     allow_skew: bool = False,
     json: bool = False,
 ) -> None:
-    """Answer an owner's code: launch a server for this one tunnel, and connect once the owner has said yes."""
+    """Answer an owner's code: launch a server for this one tunnel, and connect.
+
+    Nobody is let in before the owner has said yes. A server is there for this one tunnel and goes with it.
+    """
     answer(
         Asked(
             preshared_key=preshared_key,
@@ -85,7 +88,10 @@ def create_tunnel_server(
 def resume(
     c: Context, tunnel_id: str, allow_classical_ssh: bool = False, allow_skew: bool = False, json: bool = False
 ) -> None:
-    """Go on with an answer that was broken off (the tool killed, the terminal gone) after it had been given."""
+    """Go on with an answer that was broken off after it was given.
+
+    The tool was killed, or the terminal is gone.
+    """
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.wiring import admin_ports
     from support_tunnel.flows.admin.listing import find
@@ -125,7 +131,10 @@ def stop(c: Context, tunnel_id: str, json: bool = False) -> None:
 
 @verb(aliases=("gc",), flags={"dry-run": "say what would be ended, end nothing", "json": _JSON})
 def sweep(c: Context, dry_run: bool = False, json: bool = False) -> None:
-    """End whatever a killed tool left behind and every server and standing-server tunnel of ours that is past its own expiry."""
+    """End what a killed tool left behind, and all of ours that is past its time.
+
+    On every cloud of the inventory, and on the standing server: each by the expiry that it carries itself.
+    """
     from support_tunnel.adapters.at_once import at_once
     from support_tunnel.adapters.terminal import printable
     from support_tunnel.cli.admin.rehearsal.stage import remove_dead

@@ -48,7 +48,10 @@ def create(
     allow_skew: bool = False,
     json: bool = False,
 ) -> None:
-    """Answer an owner's code, on the standing Headscale server where there is one, and connect once the owner has said yes."""
+    """Answer an owner's code on the standing Headscale server, and connect.
+
+    Where there is none, a server is launched. Nobody is let in before the owner has said yes.
+    """
     answer(
         Asked(
             preshared_key=preshared_key,
@@ -117,7 +120,10 @@ def status(c: Context, tunnel_id: str, json: bool = False) -> None:
 
 @verb(positional=("tunnel_id",), flags={"tunnel-id": _ID, "json": _JSON})
 def close(c: Context, tunnel_id: str, json: bool = False) -> None:
-    """End a tunnel, yours or any on the standing server, and show what was done, step by step."""
+    """End a tunnel, and show what was done, step by step.
+
+    Yours, or any on the standing server.
+    """
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.wiring import admin_ports
     from support_tunnel.flows.admin.tunnels import close as flow

@@ -78,7 +78,7 @@ def get(c: Context, tunnel_id: str, json: bool = False) -> None:
 
 @verb(flags={"json": _JSON})
 def settings(c: Context, json: bool = False) -> None:
-    """Show each setting of the admin's side and where its value came from; never a secret."""
+    """Show each setting and where its value came from; never a secret."""
     from support_tunnel.cli.admin.settings import load_with_origins
     from support_tunnel.cli.admin.settings_shown import ends_of_life, shown
 

@@ -62,7 +62,10 @@ def deploy(
     wheel: str = "",
     json: bool = False,
 ) -> None:
-    """Install or upgrade the API on a host: service, reverse proxy, TLS. The same again changes nothing."""
+    """Install or upgrade the API on a host: service, proxy, TLS.
+
+    The same again changes nothing.
+    """
     from support_tunnel.adapters.known_host import known_host_key
     from support_tunnel.adapters.ssh_server import connect_server
     from support_tunnel.flows.deploy_api import Release, api_variables, deploy_api

@@ -109,7 +109,10 @@ def create(
 
 @verb(flags={"state": _STATE, "database": _DATABASE, "json": _JSON}, name="list")
 def list_(c: Context, state: str = "", database: str = "", json: bool = False) -> None:
-    """List tokens: name, rights, when made, last used, revoked. Never their values."""
+    """List tokens and their rights; never their values.
+
+    Name, rights, when made, last used, revoked.
+    """
     from support_tunnel.api.tokens import list_tokens
 
     with _opened(state, database) as store:
@@ -149,7 +152,10 @@ def revoke(c: Context, name: str, state: str = "", database: str = "") -> None:
 
 @verb(positional=("file",), flags={"file": "a new file, made 0600", "state": _STATE, "database": _DATABASE})
 def backup(c: Context, file: str, state: str = "", database: str = "") -> None:
-    """Write tokens and history to a file, also while the API runs. Messages are never in it."""
+    """Write tokens and history to a file; never messages.
+
+    Also while the API runs.
+    """
     from support_tunnel.api.serve import needs_extra
     from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.sqlite_backup import backup_store
@@ -166,7 +172,10 @@ def backup(c: Context, file: str, state: str = "", database: str = "") -> None:
 
 @verb(positional=("file",), flags={"file": "what `backup` wrote", "state": _STATE, "database": _DATABASE})
 def restore(c: Context, file: str, state: str = "", database: str = "") -> None:
-    """Make a store from a backup where there is none; the backup may be of the other kind of store."""
+    """Make a store from a backup where there is none.
+
+    The backup may be of the other kind of store.
+    """
     from support_tunnel.api.serve import needs_extra
     from support_tunnel.api.settings import ApiSettings
     from support_tunnel.api.sqlite_backup import restore_store

@@ -54,7 +54,10 @@ def request_and_connect_tunnel(
     answers_on_stdin: bool = False,
     json: bool = False,
 ) -> None:
-    """Ask for support: show a code for your helper, ask you before anybody is let in, and open the tunnel."""
+    """Ask for support: show a code, ask you, connect.
+
+    The code is for your helper. You are asked before anybody is let in.
+    """
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.request_and_connect import request_and_connect as flow
 
@@ -96,7 +99,10 @@ def request(
     allow_classical: bool = False,
     json: bool = False,
 ) -> None:
-    """Ask for support and leave: the request waits. Go on with connect or approve; stop takes it back."""
+    """Ask for support and leave; the request waits.
+
+    Go on with connect or approve; stop takes it back.
+    """
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.request_and_leave import request_and_leave as flow
 
@@ -139,7 +145,10 @@ def request(
     },
 )
 def connect(c: Context, tunnel: str = "", wait: int = 0, answers_on_stdin: bool = False, json: bool = False) -> None:
-    """Wait for the answer to a request, ask you, and open the tunnel."""
+    """Wait for the answer to a request, ask you, open.
+
+    Without an id: the only request that waits.
+    """
     if wait:
         within("wait", wait, 1, LONGEST_WAIT)
     _go_on(tunnel, wait=wait * 60 if wait else 24 * 3600, answers_on_stdin=answers_on_stdin, json=json)
@@ -147,13 +156,19 @@ def connect(c: Context, tunnel: str = "", wait: int = 0, answers_on_stdin: bool 
 
 @verb(optional_id=True, flags={"tunnel": _TUNNEL, "answers-on-stdin": _ANSWERS, "json": _JSON})
 def approve(c: Context, tunnel: str = "", answers_on_stdin: bool = False, json: bool = False) -> None:
-    """See who has answered a request, say yes or no, and open the tunnel. Waits for nobody."""
+    """See who has answered, say yes or no, open.
+
+    Waits for nobody. Without an id: the only request that waits.
+    """
     _go_on(tunnel, wait=0, answers_on_stdin=answers_on_stdin, json=json)
 
 
 @verb(flags={"json": _JSON})
 def connect_approved_tunnels(c: Context, json: bool = False) -> None:
-    """Open what was answered and approved before, by you or by the device's policy. Asks nobody; for a timer."""
+    """Open what was answered and approved before.
+
+    Approved by you or by the device's policy. Asks nobody; for a timer.
+    """
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.connect import connect_approved
 

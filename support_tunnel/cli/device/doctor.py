@@ -21,7 +21,10 @@ __all__ = ["doctor"]
 
 @verb(flags={"json": "one line of JSON, for programs"})
 def doctor(c: Context, json: bool = False) -> None:
-    """Check whether this device can hold a session: a line a check, and what to do where it cannot. Changes nothing."""
+    """Check whether this device can hold a session.
+
+    A line a check, and what to do where it cannot. Changes nothing.
+    """
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.flows.device.doctor import examine
 

@@ -54,7 +54,10 @@ def install(
     connect_minutes: int = _AS_IT_IS,
     json: bool = False,
 ) -> None:
-    """Write the settings and have the device clean up at each boot. What is set stays; the same again changes nothing."""
+    """Write the settings; have each boot clean up.
+
+    What is set stays; the same again changes nothing.
+    """
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.cli.device.settings import load_device_settings
     from support_tunnel.cli.device.trust import trusting
@@ -143,7 +146,10 @@ def _variables(settings: DeviceSettings) -> dict[str, object]:
 
 @verb(flags={"json": _JSON})
 def uninstall(c: Context, json: bool = False) -> None:
-    """End every session, and take the clean-up at boot away. Settings and logs stay; they are yours to delete."""
+    """End every session; take the clean-up at boot away.
+
+    Settings and logs stay; they are yours to delete.
+    """
     from support_tunnel.adapters.local_shell import LocalShell
     from support_tunnel.cli.device.wiring import ending_ports
     from support_tunnel.flows.device import install as flow

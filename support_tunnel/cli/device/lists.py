@@ -19,7 +19,10 @@ _JSON = "one line of JSON, for programs"
 
 @verb(flags={"json": _JSON})
 def list_all_tunnels(c: Context, json: bool = False) -> None:
-    """Name every tunnel of this device, oldest first, ended ones too: an id a line."""
+    """Name every tunnel of this device, ended ones too.
+
+    Oldest first, an id a line.
+    """
     rows = _history()
     if json:
         emit([_short_row(row) for row in rows])
@@ -29,7 +32,10 @@ def list_all_tunnels(c: Context, json: bool = False) -> None:
 
 @verb(flags={"json": _JSON})
 def list_running_tunnels(c: Context, json: bool = False) -> None:
-    """Name the tunnels that have not ended, each with its state: pending, started, running, connected, orphaned."""
+    """Name the tunnels that have not ended, with states.
+
+    The states: pending, started, running, connected, orphaned.
+    """
     rows = [row for row in _history() if row.live]
     if json:
         emit([_short_row(row) for row in rows])
@@ -39,7 +45,10 @@ def list_running_tunnels(c: Context, json: bool = False) -> None:
 
 @verb()
 def detail_all_tunnels(c: Context) -> None:
-    """Tell all that is known of every tunnel of this device, as JSON: who, what, when, why it ended. No secrets."""
+    """Tell all that is known of every tunnel, as JSON.
+
+    Who, what, when, why it ended, and whether the log holds. No secrets.
+    """
     emit([_detail(row) for row in _history()])
 
 

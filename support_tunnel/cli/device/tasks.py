@@ -29,7 +29,7 @@ _JSON = "one line of JSON a result, for programs"
 
 @verb(flags={"json": _JSON})
 def status(c: Context, json: bool = False) -> None:
-    """Show whether anybody is let in, who, and until when."""
+    """Show whether anybody is let in, who, until when."""
     from support_tunnel.cli.device.status_screen import status_screen
     from support_tunnel.cli.device.wiring import ending_ports
     from support_tunnel.flows.device import status as flow
@@ -65,7 +65,10 @@ def status(c: Context, json: bool = False) -> None:
 
 @verb(optional_id=True, flags={"tunnel": "only this one: its id, or the first 8 digits or more", "json": _JSON})
 def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
-    """End every session and request on this device at once, or only one. Works offline."""
+    """End every session and request now, or only one.
+
+    Works offline.
+    """
     from support_tunnel.cli import paths
     from support_tunnel.cli.device.tunnel_choice import chosen
     from support_tunnel.cli.device.wiring import ending_ports
@@ -89,7 +92,10 @@ def stop(c: Context, tunnel: str = "", json: bool = False) -> None:
 
 @verb(flags={"json": _JSON})
 def gc(c: Context, json: bool = False) -> None:
-    """End what nobody watches any more (after a crash or a power cut); a live session is left alone."""
+    """End what a crash or a power cut has left.
+
+    A live session is left alone.
+    """
     from support_tunnel.cli.device.wiring import ending_ports
     from support_tunnel.flows.device.clean_up import clean_up
 

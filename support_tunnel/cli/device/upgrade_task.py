@@ -58,7 +58,10 @@ def place_of(library: Path, prefix: Path, *, checkout: bool) -> Place:
     },
 )
 def upgrade(c: Context, file: str = "", sha256: str = "", wheels: str = "", json: bool = False) -> None:
-    """Install a newer release from a file, checked by its SHA-256. A live session goes on."""
+    """Install a newer release from a file.
+
+    It is checked by its SHA-256. A live session goes on.
+    """
     place = place_of(paths.REPOSITORY, Path(sys.prefix), checkout=paths.CHECKOUT)
     if not file:
         if json:
