@@ -30,6 +30,14 @@ def test_each_value_has_its_origin(tmp_path: Path) -> None:
     assert (rows["state"].origin, rows["runtime"].value) == ("default", "")
 
 
+def test_a_value_is_shown_as_it_would_be_written(tmp_path: Path) -> None:
+    rows = look(tmp_path, clouds={"far": {"driver": "digitalocean", "region": "fra1"}}, refuse_code_on_argv=True)
+    assert {name: rows[name].text() for name in ("api", "cloud", "refuse_code_on_argv", "spend_cap", "tunnel_minutes")} == {
+        "api": "-", "cloud": "local", "refuse_code_on_argv": "true", "spend_cap": "-", "tunnel_minutes": "30"
+    }  # fmt: skip
+    assert yaml.safe_load(rows["clouds"].text()) == {"far": {"driver": "digitalocean", "region": "fra1"}}
+
+
 def test_where_a_secret_is_may_be_read(tmp_path: Path) -> None:
     assert look(tmp_path, token="env:API_TOKEN")["token"].value == "env:API_TOKEN"
     assert look(tmp_path, signer="~/.ssh/signer")["signer"].value == "~/.ssh/signer"

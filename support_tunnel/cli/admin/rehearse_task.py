@@ -69,10 +69,8 @@ def rehearse(
             }
         )
     elif failed is None:
-        line(
-            f"rehearsed in {total:.1f} s; connected {done.answer_to_connected_seconds:.2f} s after the answer; "
-            "the device is as it was, nothing is left"
-        )
+        line(f"rehearsed in {total:.1f} s; connected {done.answer_to_connected_seconds:.2f} s after the answer")
+        line("the device is as it was, nothing is left")
     if failed is not None:
         raise failed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -23,6 +24,12 @@ class ShownSetting:
     value: object
     origin: str
     """`default`, `file`, `opentofu`, `environment` or `flag`."""
+
+    def text(self) -> str:
+        """As it would stand in the inventory, in one line; a dash where nothing is set."""
+        if self.value is None or self.value == "":
+            return "-"
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, default=str)
 
 
 def shown(settings: AdminSettings, origins: Mapping[str, str]) -> list[ShownSetting]:

@@ -86,7 +86,7 @@ def settings(c: Context, json: bool = False) -> None:
     if json:
         emit({row.name: {"value": row.value, "from": row.origin} for row in rows})
     else:
-        table(("setting", "from", "value"), [(row.name, row.origin, str(row.value)) for row in rows])
+        table(("setting", "from", "value"), [(row.name, row.origin, row.text()) for row in rows])
         for row in rows:
             for said in ends_of_life(row.value) if row.name == "clouds" else ():
                 line(said)
