@@ -1,20 +1,19 @@
 """Servers from any cloud that libcloud drives and `cloud_table.py` has a row for, each with a firewall of its own where the row has one.
 
-Two things are never taken on trust: that a create without an answer made nothing, and that a server is gone. How a cloud is asked
-(drivers, credentials, patience) is `cloud_line.py`'s, what it lists `cloud_seen.py`'s.
+That a server is gone is never taken on trust. How a cloud is asked (drivers, credentials, patience) is `cloud_line.py`'s, what it lists
+`cloud_seen.py`'s, how a server is made `cloud_making.py`'s.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from support_tunnel.adapters.cloud_endings import Hands, Troubles, end_all, hands
 from support_tunnel.adapters.cloud_failure import tail
-from support_tunnel.adapters.cloud_line import PASSES, PAUSES, CloudLine
+from support_tunnel.adapters.cloud_line import PASSES, CloudLine
+from support_tunnel.adapters.cloud_making import CloudMaking
 from support_tunnel.adapters.cloud_seen import FIREWALL, OURS, CloudSeen
 from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
 from support_tunnel.adapters.clouds.row import Opened, Told
@@ -28,11 +27,7 @@ __all__ = ["LibcloudCloud"]
 
 T = TypeVar("T")
 
-_ATTEMPT = "st-attempt"
-"""Tag with a random value for each create: tells the server of a lost answer from one of an earlier attempt."""
 _PATIENCE_FOR_DESTROY = 180.0
-_UNSURE = ("cloud.unknown", "cloud.taken")
-"""Failures of a create that do not pass, and after which its server may be there all the same."""
 
 
 class LibcloudCloud:
@@ -57,40 +52,10 @@ class LibcloudCloud:
         self._clock = clock
         self._line = CloudLine(self.row, self._written, clock, secret)
         self._seen = CloudSeen(self.row, self._line)
+        self._making = CloudMaking(self.row, self._line, self._seen, clock, end=self.destroy, close=self._close_one)
 
     def create(self, spec: ServerSpec) -> Server:
-        """Launch. When the answer is lost the server is looked for, and adopted if it was made, before there is another try."""
-        limit, size = self.row.user_data_limit, len(spec.user_data.encode())
-        if limit and size > limit:
-            raise CloudError(
-                "cloud.too-long", f"the cloud {self.row.name} takes {limit} bytes of user-data, and these are {size}"
-            )
-        spec = replace(spec, tags={**spec.tags, _ATTEMPT: secrets.token_hex(8)})
-        opened = self._opened(spec)
-        arguments = self._line.ask(lambda driver, told: self.row.arguments(driver, spec, told, opened))
-        lost = False
-        for pause in (*PAUSES, None):
-            try:
-                made = self._line.ask_once(
-                    lambda driver, _: self._seen.server(self.row.create(driver, spec.name, arguments))
-                )
-            except CloudError as failure:
-                renewed = failure.code == "cloud.auth" and self._line.renew()
-                if not renewed and failure.code not in (*PASSES, *_UNSURE):
-                    raise
-                lost = lost or failure.code in ("cloud.retry", "cloud.unknown")
-                # There is no other try after one that nobody understands, so its server may take its time to be listed.
-                adopted = self._adopt(spec, PAUSES if lost and failure.code in _UNSURE else ())
-                if adopted is not None:
-                    return adopted
-                if pause is None or failure.code in _UNSURE:
-                    raise
-                if not renewed:
-                    self._line.pause(pause)
-            else:
-                # One of a try before, that the list did not show yet when it was looked for.
-                return made if pause == PAUSES[0] else self._adopt(spec) or made
-        raise AssertionError("the last try returns or raises")
+        return self._making.create(spec)
 
     def servers(self) -> Sequence[Server]:
         servers = self._seen.servers()
@@ -183,6 +148,10 @@ class LibcloudCloud:
 
         return self._all_ended(walls, "firewall", begin=self._begin_close, listed=listed, pool=pool)
 
+    def _close_one(self, wall: Opened) -> None:
+        for trouble in self._close({wall.id: wall}).values():
+            raise trouble
+
     def _begin_close(self, wall: Opened) -> bool:
         firewall = self.row.firewall
         try:
@@ -227,35 +196,3 @@ class LibcloudCloud:
             return parse_dollars(self._written["hourly"], f"support_tunnel/clouds/{self.row.name}/hourly")
         spec = ServerSpec("", "", self._clock.now(), {})
         return self._line.ask(lambda driver, told: self.row.hourly(driver, spec, told))
-
-    def _opened(self, spec: ServerSpec) -> Any:
-        """Make its firewall. Tried again like a list: who opens the same ports twice finds them open."""
-        firewall = self.row.firewall
-        if firewall is None or not spec.open_ports:
-            return None
-        for known in self._seen.all_firewalls():
-            if known.name == spec.name and known.tags.get(OURS) != spec.tags[OURS]:
-                raise CloudError(
-                    "cloud.taken",
-                    f"the cloud {self.row.name} has a firewall {known.name} that is not this tunnel's",
-                    next_step=f"Rename or remove firewall {known.id} in the cloud's own console.",
-                )
-            if known.name == spec.name:
-                for trouble in self._close({known.id: known}).values():  # of an earlier try: it lets in another port
-                    raise trouble
-        return self._line.ask(lambda driver, told: firewall.open(driver, spec, told))
-
-    def _adopt(self, spec: ServerSpec, pauses: Sequence[float] = ()) -> Server | None:
-        """Find the server of a create whose answer was lost, and look again after each of `pauses`: a list may be behind.
-
-        A second one, made by a driver's own retry, is ended.
-        """
-        for pause in (*pauses, None):
-            found = [server for server in self._seen.servers() if server.tags.get(_ATTEMPT) == spec.tags[_ATTEMPT]]
-            for surplus in found[1:]:
-                self.destroy(surplus.id)
-            if found:
-                return found[0]
-            if pause is not None:
-                self._line.pause(pause)
-        return None

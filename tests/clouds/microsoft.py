@@ -38,9 +38,14 @@ class Microsoft(Rest):
         super().__init__()
         self.deployed: dict[str, list[dict[str, Any]]] = {}
         self.parameters: dict[str, dict[str, Any]] = {}
+        self.states = ["Accepted", "Running", "Succeeded"]
+        """Of a deployment, as it is asked for one after the other; the last one stays."""
+        self.steps: list[dict[str, Any]] = []
         self.routes = [
             (rf"PUT {_BASE}/resourcegroups/([\w-]+)", self._group),
             (rf"PUT {_BASE}/resourcegroups/([\w-]+)/providers/Microsoft.Resources/deployments/[\w-]+", self._deploy),
+            (rf"GET {_BASE}/resourcegroups/([\w-]+)/providers/Microsoft.Resources/deployments/[\w-]+", self._deployment),
+            (rf"GET {_BASE}/resourcegroups/([\w-]+)/providers/Microsoft.Resources/deployments/[\w-]+/operations", self._operations),
             (self.listing, self._list),
             (rf"DELETE {_BASE}/resourcegroups/([\w-]+)", self._destroy),
             (f"GET {_BASE}/providers/Microsoft.Network/publicIPAddresses", self._addresses),
@@ -99,6 +104,19 @@ class Microsoft(Rest):
         self.deployed[name] = asked["template"]["resources"]
         self.parameters[name] = asked["parameters"]
         return answer(201, {"id": "x", "name": "tunnel-server", "properties": {"provisioningState": "Accepted"}})
+
+    def _deployment(self, _: Request, name: str) -> Answer:
+        if name not in self.servers:
+            return answer(404, self.not_found())
+        if name not in self.deployed:
+            return answer(*_error(404, "DeploymentNotFound", "Deployment 'tunnel-server' could not be found."))
+        state = self.states.pop(0) if self.states[1:] else self.states[0]
+        failed = {"code": "DeploymentFailed", "message": "At least one resource deployment operation failed."}
+        error = {"error": failed} if state == "Failed" else {}
+        return answer(200, {"id": "x", "name": "tunnel-server", "properties": {"provisioningState": state, **error}})
+
+    def _operations(self, _: Request, name: str) -> Answer:
+        return answer(200, {"value": self.steps}) if name in self.deployed else answer(404, self.not_found())
 
     def _list(self, request: Request) -> Answer:
         """A page begins after a name, so that nothing falls between two when another one goes."""

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from libcloud.common.azure_arm import AzureResourceManagementConnection
-from libcloud.common.types import MalformedResponseError
+from libcloud.common.exceptions import BaseHTTPError
+from libcloud.common.types import MalformedResponseError, ProviderError
 from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.types import NodeState
 
@@ -73,9 +74,36 @@ class AzureDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
             "template": ex_template,
             "parameters": {key: {"value": value} for key, value in ex_parameters.items()},
         }
-        deployment = f"{group}/providers/Microsoft.Resources/deployments/tunnel-server"
-        self._ask("PUT", deployment, _GROUPS, {"properties": properties})
+        self._ask("PUT", self._deployment(ex_group), _GROUPS, {"properties": properties})
         return self._to_node(made, {})
+
+    def ex_made(self, group: str) -> bool | None:
+        """Whether all of a group is there by now; None: Azure knows of no deployment. Raises with Azure's own words of a failed one."""
+        try:
+            told = self._ask("GET", self._deployment(group), _GROUPS)["properties"]
+        except BaseHTTPError as error:
+            if "DeploymentNotFound" in str(error):
+                return None
+            raise
+        if told["provisioningState"] in ("Failed", "Canceled"):
+            raise ProviderError(self._why(group, told), 400, driver=self)
+        return bool(told["provisioningState"] == "Succeeded")
+
+    def _why(self, group: str, told: Mapping[str, Any]) -> str:
+        """The innermost reason of the first step that failed: those around it say only that something did."""
+        steps = self._all(f"{self._deployment(group)}/operations", _GROUPS)
+        failed = [step["properties"] for step in steps if step["properties"].get("provisioningState") == "Failed"]
+        messages = [step.get("statusMessage") or {} for step in failed]
+        for message in (*(one for one in messages if isinstance(one, dict)), told):
+            reason = message.get("error") or {}
+            while reason.get("details"):
+                reason = reason["details"][0]
+            if reason.get("message"):
+                return f"{reason.get('code', '')}: {reason['message']}"
+        return f"the deployment ended as {told['provisioningState']}"
+
+    def _deployment(self, group: str) -> str:
+        return f"{self._subscription}/resourcegroups/{group}/providers/Microsoft.Resources/deployments/tunnel-server"
 
     def list_nodes(self, ex_tag: str = "") -> list[Node]:
         params = {"$filter": f"tagName eq '{ex_tag}'"} if ex_tag else {}

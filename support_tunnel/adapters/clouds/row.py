@@ -71,6 +71,11 @@ class CloudRow:
     create: Callable[[Any, str, dict[str, Any]], Any] = lambda driver, name, arguments: driver.create_node(
         name=name, **arguments
     )
+    made: Callable[[Any, str], bool | None] | None = None
+    """Where the answer to a create only promises the server of an id: whether it is made by now; None: it was not even begun.
+
+    Raises what the cloud says went wrong. Such a create may be sent again, whole.
+    """
     destroy: Callable[[Any, Any], object] = lambda driver, node: driver.destroy_node(node)
     firewall: Firewall | None = None
     sizes: Mapping[str, str] = field(default_factory=dict)
