@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support_tunnel.adapters import processes
 from support_tunnel.adapters.clock import SystemClock
 from support_tunnel.adapters.ssh_server import SPARING, ServerShell, connect_server
 from support_tunnel.core.errors import HostError, UsageError
@@ -107,6 +108,18 @@ def test_another_host_key_is_refused_at_once(sshd: LoopbackSshd) -> None:
     assert caught.value.code == "ssh.hostkey"
     assert "somebody may be answering for the server" in caught.value.message
     assert sshd.log.read_text().count("Connection from") - before == 1
+
+
+def test_a_host_key_of_another_kind_is_another_host_key(tmp_path: Path) -> None:
+    """Whoever answers for the server may have no key of the kind that we know, and so nothing to compare."""
+    other = tmp_path / "other"
+    processes.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", other])
+    options = (CLASSICAL_SSHD, f"HostKey {other}", "HostKeyAlgorithms ecdsa-sha2-nistp256")
+    with loopback_sshd(tmp_path / "sshd", *options) as server:
+        with pytest.raises(HostError) as caught:
+            connect(server)
+        assert caught.value.code == "ssh.hostkey"
+        assert server.log.read_text().count("Connection from") == 1
 
 
 def test_the_key_of_an_image_is_waited_out_at_the_first_contact_alone(tmp_path: Path) -> None:

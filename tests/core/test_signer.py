@@ -1,7 +1,11 @@
-"""Who may be the helper: 05-threats test 25, and byte compatibility with the real `ssh-keygen` both ways."""
+"""Who may be the helper: 05-threats test 25, and byte compatibility with the real `ssh-keygen` both ways.
+
+Over 300 lines: every way of not counting as a helper, beside the one maker of certificates that all of them bend.
+"""
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -186,6 +190,18 @@ def test_25_certificate_that_was_tampered_with(parties: Any, trust: Trust, certi
         found = outcome(parties, trust, KeySigner(key, certificate=broken))
         assert isinstance(found, str)
         assert found.startswith(("signer.", "msg."))
+
+
+def test_25_certificate_that_only_names_the_authority(parties: Any, trust: Trust, certify: Certify) -> None:
+    """All of it is right but the signature: the attacker signed it, and put the organisation's public key in place of theirs."""
+    key, own = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    kind, text = certify(key=key, by=own).line.split()[:2]
+    named = ssh_key.parse_public(trust.organisations[0].authorities[0]).public_bytes_raw()
+    blob = base64.b64decode(text)
+    assert blob.count(own.public_key().public_bytes_raw()) == 1
+    forged = blob.replace(own.public_key().public_bytes_raw(), named)
+    signer = KeySigner(key, certificate=f"{kind} {base64.b64encode(forged).decode()}")
+    assert outcome(parties, trust, signer) == "signer.certificate"
 
 
 def test_25_certificate_full_of_garbage(parties: Any, trust: Trust) -> None:
