@@ -25,6 +25,7 @@ from invoke.tasks import Task, task
 from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.explanations import explanations
+from support_tunnel.cli.flags import as_flags, lists, words
 from support_tunnel.cli.verb_task import OptionalIdTask, VerbTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
@@ -45,19 +46,25 @@ def verb(
     iterable: tuple[str, ...] = (),
     name: str = "",
     optional_id: bool = False,
+    asked: type | None = None,
+    without: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], Task[Any]]:
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly.
 
-    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out.
+    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out. `asked`: a dataclass of
+    `cli.flags`, which the function is given in place of flags one by one; those named in `without` are none of this verb's.
     """
 
     def wrap(function: Callable[..., None]) -> Task[Any]:
+        shared = words(asked, without) if asked else {}
+        if asked:
+            function = as_flags(asked, without)(function)
         return task(
             name=name or None,
-            help=dict(flags or {}),
+            help={**shared, **(flags or {})},
             positional=list(positional),
             aliases=aliases,
-            iterable=list(iterable),
+            iterable=[*iterable, *(lists(asked, without) if asked else ())],
             klass=OptionalIdTask if optional_id else VerbTask,
             auto_shortflags=False,
         )(boundary(function))

@@ -18,16 +18,6 @@ from support_tunnel.core.private_authority import as_der, vouch_for
 from support_tunnel.testing.clock import START
 
 PUBLIC = ssh_key.new_keypair("hana")[1]
-NOBODY = dict.fromkeys(("preshared_key", "tunnel_id", "ticket", "helper_files"), "") | {
-    "allow_classical": False,
-    "allow_classical_ssh": False,
-    "allow_skew": False,
-    "json": False,
-    "helper": [],
-    "port": [],
-    "minutes": 0,
-    "wait": 30,
-}
 SET = {
     "headscale_server": "https://hs.example",
     "headscale_authority": "file:/nowhere",
@@ -77,7 +67,7 @@ def test_what_is_no_public_key_is_refused_by_name(tmp_path: Path, content: str |
 )
 def test_wrong_flags_are_refused_before_the_code_is_asked_for(changes: dict[str, object], code: str) -> None:
     with pytest.raises(UsageError) as refused:
-        answer(Asked(**{**NOBODY, **changes}))  # type: ignore[arg-type]  # as Invoke gives them
+        answer(Asked(**changes))  # type: ignore[arg-type]  # as Invoke gives them
     assert refused.value.code == code
 
 
@@ -89,7 +79,7 @@ def test_a_folder_for_helpers_that_cannot_be_is_refused_before_the_code_is_asked
     (tmp_path / "open").chmod(0o777)
     for folder, code in (("file/under", "helper.files"), ("open", "file.mode")):
         with pytest.raises(UsageError) as refused:
-            answer(Asked(**{**NOBODY, "helper": [f"Hana={key}"], "helper_files": str(tmp_path / folder)}))  # type: ignore[arg-type]  # as Invoke gives them
+            answer(Asked(helper=[f"Hana={key}"], helper_files=str(tmp_path / folder)))
         assert refused.value.code == code
 
 

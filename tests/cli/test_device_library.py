@@ -32,7 +32,7 @@ CALLS: dict[str, Callable[[Device], object]] = {
 
 
 def by_flags(ttl: int, wait: int) -> None:
-    Asked(ttl, "", wait, "code", False, False, False, (), False, False).check()
+    Asked(ttl=ttl, wait=wait, code_file="code").check()
 
 
 @pytest.mark.parametrize(("ttl", "wait"), [(0, 60), (481, 60), (30, 0), (30, DAY - 29), (480, DAY - 479), (-1, 60)])

@@ -15,10 +15,6 @@ from support_tunnel.cli.device.wish import Asked
 from support_tunnel.core.errors import HostError, UsageError
 from support_tunnel.flows.admin.ports import Programs
 
-PLAIN: dict[str, Any] = {
-    "ttl": 30, "name": "", "wait": 60, "code_file": "", "phone": False, "qr": False, "files": False, "port": (),
-    "allow_classical": False, "json": True,
-}  # fmt: skip
 DEVICE = DeviceSettings("https://a.example:8443", "", "kiosk")
 
 
@@ -32,7 +28,7 @@ DEVICE = DeviceSettings("https://a.example:8443", "", "kiosk")
     ],
 )
 def test_what_is_typed_is_what_is_offered(flags: dict[str, Any], offered: tuple[str, ...]) -> None:
-    asked = Asked(**PLAIN, **flags)
+    asked = Asked(json=True, **flags)
     asked.check()
     assert asked.wish(DEVICE).transports == offered
 
@@ -47,7 +43,7 @@ def test_what_is_typed_is_what_is_offered(flags: dict[str, Any], offered: tuple[
 )
 def test_refused_before_anything_is_asked_of_anybody(flags: dict[str, Any], code: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Asked(**PLAIN, **flags).check()
+        Asked(json=True, **flags).check()
     assert caught.value.code == code
 
 

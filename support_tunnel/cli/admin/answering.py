@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from support_tunnel.cli.flags import flag
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import UsageError
 
@@ -19,48 +20,41 @@ if TYPE_CHECKING:
     from support_tunnel.flows.admin.finish import Answered
     from support_tunnel.flows.admin.ports import AdminPorts
 
-__all__ = ["ANSWER_FLAGS", "Asked", "answer", "connected", "read_aloud"]
+__all__ = ["Asked", "answer", "connected", "read_aloud"]
 
 KEYS: Final = "~/.config/support_tunnel/helpers"
 """Where NAME.pub is looked for when a helper is given by name alone."""
 
-ANSWER_FLAGS: Final = {
-    "preshared-key": "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
-    "tunnel-id": "checked against the code when given",
-    "cloud": "where its server comes from: one of `clouds` in the inventory (default: `cloud` there)",
-    "minutes": "stay at most this long (default: tunnel_minutes of the inventory, 30), never longer than the owner offers",
-    "wait": "let the owner take up the answer within so many minutes, 5 to 1440 (default 30)",
-    "ticket": "your case number; helpers of one ticket reach its devices and no others",
-    "helper": f"NAME=KEY.pub of somebody who may come too, by Headscale; NAME alone: {KEYS}/NAME.pub; several times",
-    "port": "narrow the offered ports to this one (several times)",
-    "helper-files": "folder for what helpers are handed (default: with the tunnel's secrets, where it ends with the tunnel)",
-    "allow-classical": "accept a device without ML-KEM",
-    "allow-classical-ssh": "accept a server or device whose ssh has no post-quantum key exchange",
-    "allow-skew": "accept a device whose clock is more than a day off",
-    "json": "one line of JSON a result, for programs",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The flags, as they were given."""
+    """The flags of both verbs, as they were given."""
 
-    preshared_key: str
-    tunnel_id: str
-    minutes: int
-    wait: int
-    ticket: str
-    helper: Sequence[str]
-    port: Sequence[str]
-    helper_files: str
-    allow_classical: bool
-    allow_classical_ssh: bool
-    allow_skew: bool
-    json: bool
-    server: str = field(default="own")
-    """`own`, `standing`, or empty for whichever the inventory and the owner's offer have in common."""
-    cloud: str = field(default="")
-    """One of the inventory's, for a server of the tunnel's own; empty: the one that it names."""
+    preshared_key: str = flag(
+        "",
+        "the owner's code: - (stdin), file:PATH, env:NAME, or the code itself (visible to others); asked for if absent",
+    )
+    tunnel_id: str = flag("", "checked against the code when given")
+    cloud: str = flag("", "where its server comes from: one of `clouds` in the inventory (default: `cloud` there)")
+    minutes: int = flag(
+        0, "stay at most this long (default: tunnel_minutes of the inventory, 30), never longer than the owner offers"
+    )
+    wait: int = flag(30, "let the owner take up the answer within so many minutes, 5 to 1440 (default 30)")
+    ticket: str = flag("", "your case number; helpers of one ticket reach its devices and no others")
+    server: str = flag(
+        "", "own or standing (default: standing where the inventory names one and the owner offers headscale)"
+    )
+    helper: Sequence[str] = flag(
+        (), f"NAME=KEY.pub of somebody who may come too, by Headscale; NAME alone: {KEYS}/NAME.pub; several times"
+    )
+    port: Sequence[str] = flag((), "narrow the offered ports to this one (several times)")
+    helper_files: str = flag(
+        "", "folder for what helpers are handed (default: with the tunnel's secrets, where it ends with the tunnel)"
+    )
+    allow_classical: bool = flag(False, "accept a device without ML-KEM")
+    allow_classical_ssh: bool = flag(False, "accept a server or device whose ssh has no post-quantum key exchange")
+    allow_skew: bool = flag(False, "accept a device whose clock is more than a day off")
+    json: bool = flag(False, "one line of JSON a result, for programs")
 
 
 def answer(asked: Asked) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 
 from invoke.collection import Collection
 from invoke.context import Context
 
 from support_tunnel.cli.admin import key_tasks, tunnel_tasks
-from support_tunnel.cli.admin.answering import ANSWER_FLAGS, Asked, answer, connected, read_aloud
+from support_tunnel.cli.admin.answering import Asked, answer, connected, read_aloud
 from support_tunnel.cli.admin.converge_task import converge
 from support_tunnel.cli.admin.cost_task import cost
 from support_tunnel.cli.admin.doctor import doctor
@@ -32,48 +33,13 @@ _JSON = "one line of JSON a result, for programs"
 _ID = "tunnel id, or the first digits of it"
 
 
-@verb(
-    aliases=("create",),
-    iterable=("helper", "port"),
-    flags=ANSWER_FLAGS,
-)
-def create_tunnel_server(
-    c: Context,
-    helper: list[str],
-    port: list[str],
-    preshared_key: str = "",
-    tunnel_id: str = "",
-    cloud: str = "",
-    minutes: int = 0,
-    wait: int = 30,
-    ticket: str = "",
-    helper_files: str = "",
-    allow_classical: bool = False,
-    allow_classical_ssh: bool = False,
-    allow_skew: bool = False,
-    json: bool = False,
-) -> None:
+@verb(aliases=("create",), asked=Asked, without=("server",))
+def create_tunnel_server(c: Context, asked: Asked) -> None:
     """Answer an owner's code: launch a server for this one tunnel, and connect.
 
     Nobody is let in before the owner has said yes. A server is there for this one tunnel and goes with it.
     """
-    answer(
-        Asked(
-            preshared_key=preshared_key,
-            tunnel_id=tunnel_id,
-            minutes=minutes,
-            wait=wait,
-            ticket=ticket,
-            helper=helper,
-            port=port,
-            helper_files=helper_files,
-            allow_classical=allow_classical,
-            allow_classical_ssh=allow_classical_ssh,
-            allow_skew=allow_skew,
-            json=json,
-            cloud=cloud,
-        )
-    )
+    answer(replace(asked, server="own"))
 
 
 @verb(

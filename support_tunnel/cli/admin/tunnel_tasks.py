@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 from invoke.context import Context
 
-from support_tunnel.cli.admin.answering import ANSWER_FLAGS, Asked, answer
+from support_tunnel.cli.admin.answering import Asked, answer
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.output import emit, line, table
 
@@ -24,52 +24,13 @@ _JSON = "one line of JSON a result, for programs"
 _ID = "tunnel id, or the first digits of it"
 
 
-@verb(
-    iterable=("helper", "port"),
-    flags={
-        **ANSWER_FLAGS,
-        "server": "own or standing (default: standing where the inventory names one and the owner offers headscale)",
-    },
-)
-def create(
-    c: Context,
-    helper: list[str],
-    port: list[str],
-    preshared_key: str = "",
-    tunnel_id: str = "",
-    cloud: str = "",
-    minutes: int = 0,
-    wait: int = 30,
-    ticket: str = "",
-    server: str = "",
-    helper_files: str = "",
-    allow_classical: bool = False,
-    allow_classical_ssh: bool = False,
-    allow_skew: bool = False,
-    json: bool = False,
-) -> None:
+@verb(asked=Asked)
+def create(c: Context, asked: Asked) -> None:
     """Answer an owner's code on the standing Headscale server, and connect.
 
     Where there is none, a server is launched. Nobody is let in before the owner has said yes.
     """
-    answer(
-        Asked(
-            preshared_key=preshared_key,
-            tunnel_id=tunnel_id,
-            minutes=minutes,
-            wait=wait,
-            ticket=ticket,
-            helper=helper,
-            port=port,
-            helper_files=helper_files,
-            allow_classical=allow_classical,
-            allow_classical_ssh=allow_classical_ssh,
-            allow_skew=allow_skew,
-            json=json,
-            server=server,
-            cloud=cloud,
-        )
-    )
+    answer(asked)
 
 
 @verb(flags={"json": _JSON}, name="list")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,8 @@ from invoke.context import Context
 from support_tunnel.cli.boundary import verb
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.device.ready import LONGEST_WAIT, ready, within
-from support_tunnel.cli.device.wish import WISH_FLAGS, Asked
+from support_tunnel.cli.device.wish import Asked
+from support_tunnel.cli.flags import words
 from support_tunnel.cli.output import emit, line
 from support_tunnel.core.errors import ConsentRefused, SupportTunnelError, UsageError
 
@@ -27,33 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["approve", "connect", "connect_approved_tunnels", "request", "request_and_connect_tunnel"]
 
 _JSON: Final = "one line of JSON a result, for programs"
-_ANSWERS: Final = (
-    "a program asks the owner: questions come as JSON, answers are read from stdin, a line each (with --json)"
-)
+_ANSWERS: Final = words(Asked)["answers-on-stdin"]
 _TUNNEL: Final = "its id, or the first 8 digits or more (default: the only one that waits)"
 
 
-@verb(
-    aliases=("request-and-connect",),
-    iterable=("port",),
-    flags={**WISH_FLAGS, "answers-on-stdin": _ANSWERS},
-)
-def request_and_connect_tunnel(
-    c: Context,
-    ttl: int = 30,
-    name: str = "",
-    wait: int = 60,
-    code_file: str = "",
-    phone: bool = False,
-    qr: bool = False,
-    files: bool = False,
-    port: Sequence[str] | None = None,
-    transport: str = "wireguard",
-    pq: str = "require",
-    allow_classical: bool = False,
-    answers_on_stdin: bool = False,
-    json: bool = False,
-) -> None:
+@verb(aliases=("request-and-connect",), asked=Asked, without=("approve_in_advance",))
+def request_and_connect_tunnel(c: Context, asked: Asked) -> None:
     """Ask for support: show a code, ask you, connect.
 
     The code is for your helper. You are asked before anybody is let in.
@@ -61,44 +41,23 @@ def request_and_connect_tunnel(
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.request_and_connect import request_and_connect as flow
 
-    asked = Asked(
-        ttl, name, wait, code_file, phone, qr, files, port or (), allow_classical, json, transport=transport, pq=pq
-    )
     asked.check()
-    settings, ports = _ready(answers_on_stdin, json)
+    settings, ports = _ready(asked.answers_on_stdin, asked.json)
     handing = asked.handing()
     try:
-        with _said(ports, json=json):
+        with _said(ports, json=asked.json):
             connected = flow(ports, asked.wish(settings), keeper=keeper_command(settings), hand_over=handing.show)
     finally:
         handing.forget()
-    _connected(connected, json=json)
+    _connected(connected, json=asked.json)
 
 
 @verb(
-    iterable=("port",),
-    flags={
-        **WISH_FLAGS,
-        "wait": "minutes until the request ends when nobody was let in (default 60)",
-        "approve-in-advance": "say yes now, to whoever has the code; nobody is asked later",
-    },
+    asked=Asked,
+    without=("answers_on_stdin",),
+    flags={"wait": "minutes until the request ends when nobody was let in (default 60)"},
 )
-def request(
-    c: Context,
-    ttl: int = 30,
-    name: str = "",
-    wait: int = 60,
-    code_file: str = "",
-    phone: bool = False,
-    qr: bool = False,
-    files: bool = False,
-    port: Sequence[str] | None = None,
-    approve_in_advance: bool = False,
-    transport: str = "wireguard",
-    pq: str = "require",
-    allow_classical: bool = False,
-    json: bool = False,
-) -> None:
+def request(c: Context, asked: Asked) -> None:
     """Ask for support and leave; the request waits.
 
     Go on with connect or approve; stop takes it back.
@@ -106,32 +65,17 @@ def request(
     from support_tunnel.cli.device.wiring import keeper_command
     from support_tunnel.flows.device.request_and_leave import request_and_leave as flow
 
-    asked = Asked(
-        ttl,
-        name,
-        wait,
-        code_file,
-        phone,
-        qr,
-        files,
-        port or (),
-        allow_classical,
-        json,
-        approve_in_advance,
-        transport,
-        pq,
-    )
     asked.check()
-    settings, ports = _ready(False, json)
+    settings, ports = _ready(False, asked.json)
     handing = asked.handing()
     try:
-        with _said(ports, json=json):
+        with _said(ports, json=asked.json):
             tunnel = flow(ports, asked.wish(settings), keeper=keeper_command(settings), hand_over=handing.show)
     except BaseException:
         handing.forget()
         raise
-    if not json:
-        next_step = "inv connect-approved-tunnels" if approve_in_advance else f"inv connect {tunnel[:8]}"
+    if not asked.json:
+        next_step = "inv connect-approved-tunnels" if asked.approve_in_advance else f"inv connect {tunnel[:8]}"
         sys.stderr.write(f"When your helper has answered: {next_step}\n")
 
 
