@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import FrameType
 
-from bench import cli_lists, headscale, local_cloud, mailbox, rehearsal, roles, stores, tailnet, tunnel
+from bench import cli_lists, clouds, headscale, local_cloud, mailbox, rehearsal, roles, stores, tailnet, tunnel
 from bench.places import CACHE
 from bench.result import Result, report, table
 from bench.saying import say
@@ -41,6 +41,8 @@ MEASURES = {
     "mailbox": Measure(mailbox.measure, 200, "from a post to the waiting reader's return"),
     "stores": Measure(stores.measure, 10, "requests a second of the API over SQLite and over PostgreSQL"),
     "cloud": Measure(local_cloud.measure, 5, "hosts of the local cloud, made and ended"),
+    "layer": Measure(clouds.measure_layer, 30, "a server by our layer beside the cloud's driver alone"),
+    "sweep": Measure(clouds.measure_sweep, 3, "a thousand servers that are over, on five played clouds"),
     "headscale": Measure(headscale.measure, 3, "a tunnel's own Headscale: joining, cutting, its relay"),
     "tailnet": Measure(tailnet.measure, 3, "policies of many tunnels, on a real Headscale"),
 }

@@ -127,11 +127,12 @@ def gate(provider: Provider) -> Iterator[Gate]:
 
 
 @contextmanager
-def served(made: G) -> Iterator[G]:
+def served(made: G, *, keep_alive: bool = False) -> Iterator[G]:
     """Let it answer at its `url`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one write an answer: a second one would wait until the first is acknowledged
 
         def _do(self) -> None:
             parts = urlsplit(self.path)
@@ -139,15 +140,16 @@ def served(made: G) -> Iterator[G]:
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = made.answer(Request(self.command, parts.path, query, headers, body, self.path))
-            self.close_connection = True
             if answer is None:
+                self.close_connection = True
                 return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Type", answer.type)
             self.send_header("Content-Length", str(len(answer.body)))
-            self.send_header("Connection", "close")
+            if not keep_alive:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(answer.body)
 
@@ -159,7 +161,10 @@ def served(made: G) -> Iterator[G]:
         def log_message(self, *_: Any) -> None:
             """No word on stderr."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64  # eight threads of ours knock at once, and who is not let in comes back after a second
+
+    server = Server(("127.0.0.1", 0), Handler)
     made.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02), daemon=True)
     thread.start()

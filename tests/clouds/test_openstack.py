@@ -6,12 +6,27 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds.gate import gate
 from tests.clouds.openstack import Openstack
 from tests.clouds.test_every_cloud import reach, spec
 
 RULES = Path(__file__).resolve().parents[2] / "opentofu/permissions/openstack.json"
+
+
+def test_no_list_of_prices_is_read_for_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libcloud's is megabytes, has no cloud of this kind on it, and was read anew for each size: a tenth of a second each time."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the list of prices was read")
+
+    monkeypatch.setattr("libcloud.pricing.get_pricing", refuse)
+    with gate(Openstack()) as played:
+        cloud = reach(played, ManualClock())
+        cloud.destroy(cloud.create(spec()).id)
+        assert played.provider.everything() == []
 
 
 def test_the_access_rules_are_the_calls_of_a_servers_life() -> None:

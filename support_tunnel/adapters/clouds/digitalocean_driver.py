@@ -56,7 +56,7 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
 
     def _pages(self, path: str, what: str, **params: str) -> list[dict[str, Any]]:
         def ask(page: int) -> Page:
-            answer = self.connection.request(path, params={**params, "page": page, "per_page": 200}).object
+            answer = self.connection.request(path, params={**params, "page": page}).object
             more = answer.get("links", {}).get("pages", {}).get("next")
             return Page(answer[what], page + 1 if more else None, answer["meta"]["total"])
 
