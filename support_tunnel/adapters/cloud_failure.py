@@ -15,7 +15,7 @@ from support_tunnel.core.errors import CloudError, SupportTunnelError
 
 __all__ = ["Kind", "as_cloud_error", "classify", "tail"]
 
-Kind = Literal["auth", "gone", "rate", "retry", "quota", "in-use", "taken", "bad-request", "unknown"]
+Kind = Literal["auth", "forbidden", "gone", "rate", "retry", "quota", "in-use", "taken", "bad-request", "unknown"]
 
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"RequestLimitExceeded|Throttling|rateLimitExceeded|Too Many Requests", "rate"),
@@ -27,11 +27,18 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),
     (r"DependencyViolation|InvalidGroup\.InUse|resource_in_use|resourceInUse|(?i:in use)", "in-use"),
     (r"uniqueness_error|InvalidGroup\.Duplicate|(?i:already ?exists)", "taken"),
-    (r"AuthFailure|UnauthorizedOperation|ExpiredToken|RequestExpired", "auth"),
+    (r"AuthFailure|ExpiredToken|RequestExpired", "auth"),
+    (r"UnauthorizedOperation", "forbidden"),
 )
+
+_KNOWN_BUT_REFUSED = r"(?i)not authorized to use|^unauthorized$"
 
 _WORDS: dict[Kind, tuple[str, str]] = {
     "auth": ("refused our credentials", "Check the cloud's credentials in the inventory."),
+    "forbidden": (
+        "knows our credentials but does not let them do that",
+        "Run `fab doctor --cloud NAME`, which says what they lack, and docs/clouds.md what they need.",
+    ),
     "gone": ("does not know that server", ""),
     "rate": ("asks us to slow down", "Wait a minute, then run the same command again."),
     "retry": ("did not answer properly", "Run the same command again; `fab sweep` removes what may have been left."),
@@ -61,7 +68,9 @@ def classify(error: Exception) -> Kind:
     from libcloud.common.types import InvalidCredsError, MalformedResponseError
 
     if isinstance(error, InvalidCredsError):
-        return "auth"
+        return (
+            "forbidden" if re.search(_KNOWN_BUT_REFUSED, str(error)) else "auth"
+        )  # Linode's driver raises it for both
     if isinstance(error, RateLimitReachedError):
         return "rate"
     for pattern, kind in _TEXTS:
@@ -84,7 +93,7 @@ def as_cloud_error(cloud: str, error: Exception, *, hidden: Sequence[str] = ()) 
         return error
     kind = classify(error)
     what, next_step = _WORDS[kind]
-    said = _said(error, hidden) if kind in ("auth", "quota", "bad-request") else ""
+    said = _said(error, hidden) if kind in ("auth", "forbidden", "quota", "bad-request") else ""
     why = f"({type(error).__name__})" if not said else f"and says: {said}"
     return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step)
 
@@ -123,7 +132,7 @@ def _status(error: Exception) -> int | None:
 
 def _by_status(status: int) -> Kind:
     if status in (401, 403):
-        return "auth"
+        return "auth" if status == 401 else "forbidden"
     if status in (404, 410):
         return "gone"
     if status == 429:

@@ -16,7 +16,8 @@ from support_tunnel.adapters.cloud_line import PASSES, CloudLine
 from support_tunnel.adapters.cloud_making import CloudMaking
 from support_tunnel.adapters.cloud_seen import FIREWALL, OURS, CloudSeen
 from support_tunnel.adapters.cloud_table import CLOUDS, CloudRow, row
-from support_tunnel.adapters.clouds.row import Opened, Told
+from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds.row import Opened, Told, Wanted
 from support_tunnel.adapters.clouds.told import check
 from support_tunnel.core.errors import CloudError, SupportTunnelError
 from support_tunnel.core.ports import Clock, Server, ServerSpec
@@ -196,3 +197,25 @@ class LibcloudCloud:
             return parse_dollars(self._written["hourly"], f"support_tunnel/clouds/{self.row.name}/hourly")
         spec = ServerSpec("", "", self._clock.now(), {})
         return self._line.ask(lambda driver, told: self.row.hourly(driver, spec, told))
+
+    def look(self, question: Callable[[Any, Told], T]) -> T:
+        """Ask the driver what may be asked twice. Raises as `servers`."""
+        return self._line.ask(question)
+
+    def accepted(self) -> None:
+        """Ask something that takes the right credentials. Raises as `servers`."""
+        if self.row.accepted is None:
+            self._seen.nodes()
+        else:
+            ask = self.row.accepted
+            self.look(lambda driver, _: ask(driver))
+
+    def wanted(self) -> Wanted:
+        """What a tunnel server here would be. Raises UsageError `cloud.unknown-name`."""
+        spec = ServerSpec("", "", self._clock.now(), {})
+        return Wanted(
+            region=self._written.get("region", ""),
+            size=words.by_word("size", self.row.sizes, spec.size, self._written),
+            image=words.by_word("image", self.row.images, spec.image, self._written),
+            rights=self.row.permissions,
+        )

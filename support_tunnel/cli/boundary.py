@@ -26,7 +26,7 @@ from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.explanations import explanations
 from support_tunnel.cli.flags import as_flags, lists, words
-from support_tunnel.cli.verb_task import OptionalIdTask, VerbTask
+from support_tunnel.cli.verb_task import OptionalCloudTask, OptionalIdTask, VerbTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
 __all__ = ["INTERRUPTED", "boundary", "verb"]
@@ -46,12 +46,13 @@ def verb(
     iterable: tuple[str, ...] = (),
     name: str = "",
     optional_id: bool = False,
+    optional_cloud: bool = False,
     asked: type | None = None,
     without: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], Task[Any]]:
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly.
 
-    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out. `asked`: a dataclass of
+    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out; `optional_cloud`: a cloud's name. `asked`: a dataclass of
     `cli.flags`, which the function is given in place of flags one by one; those named in `without` are none of this verb's.
     """
 
@@ -65,7 +66,7 @@ def verb(
             positional=list(positional),
             aliases=aliases,
             iterable=[*iterable, *(lists(asked, without) if asked else ())],
-            klass=OptionalIdTask if optional_id else VerbTask,
+            klass=OptionalIdTask if optional_id else OptionalCloudTask if optional_cloud else VerbTask,
             auto_shortflags=False,
         )(boundary(function))
 

@@ -91,7 +91,7 @@ def judge_root(clouds: Iterable[str], *, uid: int) -> Check:
 def judge_clouds(found: Mapping[str, str]) -> list[Check]:
     """`found`: by cloud what went wrong when it was asked for our servers, empty when nothing did."""
     return [
-        Check(f"cloud {name}", "fail", said, "Check its settings in the inventory, and its own status.")
+        Check(f"cloud {name}", "fail", said, f"Run fab doctor --cloud {name}")
         if said
         else Check(f"cloud {name}", "ok", "it answers")
         for name, said in found.items()

@@ -39,10 +39,13 @@ CLOCK_WARN, CLOCK_FAIL = timedelta(seconds=30), timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the report. `fix`: the next thing to do; empty when all is well."""
+    """One line of the report. `fix`: the next thing to do; empty when all is well.
+
+    `unknown`: it could not be told without changing something. Only a cloud has such.
+    """
 
     name: str
-    state: Literal["ok", "warn", "fail"]
+    state: Literal["ok", "warn", "fail", "unknown"]
     said: str
     fix: str = ""
 

@@ -114,7 +114,10 @@ def test_an_unknown_cloud_names_the_known_ones() -> None:
     ("error", "kind"),
     [
         (InvalidCredsError("bad"), "auth"),
-        (BaseHTTPError(403, "UnauthorizedOperation: no"), "auth"),
+        (InvalidCredsError("Your OAuth token is not authorized to use this endpoint."), "forbidden"),
+        (BaseHTTPError(403, "UnauthorizedOperation: no"), "forbidden"),
+        (BaseHTTPError(403, "no"), "forbidden"),
+        (BaseHTTPError(401, "no"), "auth"),
         (BaseHTTPError(400, "InvalidInstanceID.NotFound: The instance ID does not exist"), "gone"),
         (BaseHTTPError(404, "no such server"), "gone"),
         (RateLimitReachedError(), "rate"),

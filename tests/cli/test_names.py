@@ -16,12 +16,13 @@ import pytest
 from invoke.collection import Collection
 from invoke.parser import Parser
 
+from support_tunnel.adapters.cloud_table import CLOUDS
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin import tasks as admin_tasks
 from support_tunnel.cli.admin.settings import OLD_TOKEN, AdminSettings
 from support_tunnel.cli.device import settings as device_settings
 from support_tunnel.cli.device import tasks as device_tasks
-from support_tunnel.cli.verb_task import LETTERS, LIKE_AN_ID, gives_id
+from support_tunnel.cli.verb_task import A_CLOUD, LETTERS, LIKE_AN_ID, gives
 
 PAGE = (paths.REPOSITORY / "docs" / "original.md").read_text()
 SIDES = {"inv": device_tasks.namespace, "fab": admin_tasks.namespace}
@@ -107,7 +108,27 @@ def test_the_value_of_a_flag_is_no_id(monkeypatch: pytest.MonkeyPatch, words: st
 
 @pytest.mark.parametrize("words", ["", "stop gc", "gc stop", "stop -j gc", f"gc {ID}", "--list"])
 def test_what_is_no_id_is_another_task(words: str) -> None:
-    assert not gives_id(["inv", *words.split()], ["stop"])
+    assert not gives(LIKE_AN_ID, ["inv", *words.split()], ["stop"])
+
+
+@pytest.mark.parametrize(
+    ("line", "cloud"),
+    [
+        ("fab doctor", ""),
+        ("fab doctor ec2", "ec2"),
+        ("fab doctor --json gce", "gce"),
+        ("fab doctor hetzner --json", "hetzner"),
+        ("fab doctor --cloud mars", "mars"),
+    ],
+)
+def test_a_cloud_may_stand_alone_or_be_left_out(monkeypatch: pytest.MonkeyPatch, line: str, cloud: str) -> None:
+    task, given = parsed(line, monkeypatch)
+    assert (task, given["cloud"]) == ("doctor", cloud)
+
+
+@pytest.mark.parametrize("words", ["doctor list", "doctor", "ec2 doctor", "list ec2"])
+def test_what_is_no_cloud_is_another_task(words: str) -> None:
+    assert not gives(A_CLOUD, ["fab", *words.split()], ["doctor"])
 
 
 def every_name(collection: Collection) -> set[str]:
@@ -118,6 +139,11 @@ def test_no_task_is_called_like_an_id() -> None:
     names = every_name(device_tasks.namespace())
     assert {"stop", "request-and-connect"} < names
     assert not [name for name in names if LIKE_AN_ID.fullmatch(name)]
+
+
+def test_every_cloud_may_stand_alone_and_no_task_is_called_like_one() -> None:
+    assert set(A_CLOUD.pattern.split("|")) == set(CLOUDS)
+    assert not [name for name in every_name(admin_tasks.namespace()) if A_CLOUD.fullmatch(name)]
 
 
 @pytest.mark.parametrize("side", SIDES)

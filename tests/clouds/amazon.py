@@ -93,6 +93,9 @@ class Amazon:
         return str(self.backend.create_security_group(name, "web", None).id)
 
     def refusal(self, kind: str) -> Answer:
-        status, code, message = _REFUSALS[kind]
+        return self.refused(*_REFUSALS[kind][1:], status=_REFUSALS[kind][0])
+
+    @staticmethod
+    def refused(code: str, message: str, status: int = 403) -> Answer:
         body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
         return Answer(status, body.encode(), "text/xml")

@@ -44,8 +44,28 @@ class DigitalOcean(Rest):
             (r"DELETE /v2/firewalls/([\w-]+)", self._close),
             ("POST /v2/tags", self._tag),
             (r"DELETE /v2/tags/([\w:-]+)", self._untag),
-            ("GET /v2/regions", lambda _: answer(200, recorded("digitalocean_v2/list_locations.json"))),
+            ("GET /v2/regions", lambda _: answer(200, _with_ours("list_locations", "regions", {"slug": "fra1"}))),
+            (
+                "GET /v2/sizes",
+                lambda _: answer(200, _with_ours("list_sizes", "sizes", {"slug": "s-1vcpu-1gb", "regions": ["fra1"]})),
+            ),
+            (r"GET /v2/images/([\w-]+)", self._image),
+            ("GET /v2/tags", lambda request: self._page(request, "tags", [{"name": tag} for tag in sorted(self.tags)])),
+            (
+                "GET /v2/account",
+                lambda _: answer(
+                    200, {"account": {**_ACCOUNT, "droplet_limit": len(self.servers) if self.full else 25}}
+                ),
+            ),
         ]
+
+    def handle(self, request: Request) -> Answer:
+        """A scope is looked at before anything else, and is named."""
+        kind, action = request.path.split("/")[2].removesuffix("s"), _ACTIONS[request.method]
+        scope = f"{kind}s:{action}" if kind in ("region", "size") else f"{kind}:{action}"
+        if scope in self.lacks:
+            return answer(403, _error("forbidden", f"You are missing the required permission {scope}"))
+        return super().handle(request)
 
     def settings(self, url: str) -> dict[str, str]:
         return {"token": "canary-token", "region": "fra1", "endpoint": url}
@@ -68,6 +88,10 @@ class DigitalOcean(Rest):
         for rule in wall["inbound_rules"]:
             for network in rule["sources"]["addresses"]:
                 yield rule["protocol"], int(rule["ports"]), network
+
+    def _image(self, _: Request, slug: str) -> Answer:
+        found = {**recorded("digitalocean_v2/get_image.json")["image"], "slug": slug, "regions": ["fra1"]}
+        return answer(200, {"image": found}) if slug == "debian-13-x64" else answer(404, self.not_found())
 
     def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
         droplet = copy.deepcopy(recorded("digitalocean_v2/list_nodes.json")["droplets"][0])
@@ -117,3 +141,15 @@ class DigitalOcean(Rest):
         for droplet in self.servers.values():
             droplet["tags"] = [tag for tag in droplet["tags"] if tag != name]
         return answer(204)
+
+
+def _with_ours(name: str, what: str, ours: dict[str, Any]) -> dict[str, Any]:
+    """A recorded list, and one more like its first that is of our region."""
+    told: dict[str, Any] = recorded(f"digitalocean_v2/{name}.json")
+    return {**told, what: [*told[what], {**told[what][0], **ours}]}
+
+
+_ACTIONS = {"GET": "read", "POST": "create", "DELETE": "delete"}
+_ACCOUNT = {
+    "email": "x", "email_verified": True, "floating_ip_limit": 3, "status": "active", "status_message": "", "uuid": "x",
+}  # fmt: skip

@@ -52,7 +52,11 @@ class Google(Rest):
             (f"POST {_BASE}/global/firewalls", self._open),
             (f"GET {_BASE}/global/firewalls", self._walls),
             (rf"DELETE {_BASE}/global/firewalls/([\w-]+)", self._close),
-            (f"GET {_BASE}/zones", lambda _: answer(200, recorded("gce/zones.json"))),
+            (f"GET {_BASE}/zones", lambda _: answer(200, _with_ours(recorded("gce/zones.json")))),
+            (rf"GET {_BASE}/zones/[\w-]+/machineTypes/([\w-]+)", self._size),
+            (r"GET /compute/v1/projects/([\w-]+/global/images/family/[\w-]+)", self._image),
+            (rf"GET {_BASE}/regions/europe-west3", lambda _: answer(200, self._region())),
+            ("POST /v1/projects/tunnels:testIamPermissions", self._held),
         ]  # fmt: skip
 
     def settings(self, url: str) -> dict[str, str]:
@@ -82,6 +86,28 @@ class Google(Rest):
             "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}], "sourceRanges": ["0.0.0.0/0"], "targetTags": ["web"],
         }  # fmt: skip
         return "web"
+
+    def _size(self, _: Request, name: str) -> Answer:
+        known = {"e2-micro": 2, "e2-medium": 2}
+        found = {"kind": "compute#machineType", "name": name, "guestCpus": known.get(name), "memoryMb": 1024}
+        return answer(200, found) if name in known else answer(404, self.not_found())
+
+    def _image(self, _: Request, family: str) -> Answer:
+        found = {"kind": "compute#image", "name": "debian-13-v1", "family": "debian-13", "status": "READY"}
+        known = family == "debian-cloud/global/images/family/debian-13"
+        return answer(200, found) if known else answer(404, self.not_found())
+
+    def _region(self) -> dict[str, Any]:
+        region: dict[str, Any] = recorded("gce/projects_other_name_regions_us-central1.json")
+        for quota in region["quotas"]:
+            if self.full and quota["metric"] == "INSTANCES":
+                quota["usage"] = quota["limit"]
+        return {**region, "name": "europe-west3"}
+
+    def _held(self, request: Request) -> Answer:
+        """Google leaves an empty list out."""
+        held = [right for right in json.loads(request.body)["permissions"] if right not in self.lacks]
+        return answer(200, {"permissions": held} if held else {})
 
     def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
         zones = recorded("gce/aggregated_instances.json")["items"]
@@ -131,6 +157,10 @@ class Google(Rest):
 
     def _close(self, _: Request, name: str) -> Answer:
         return answer(200, _RUNNING) if self.firewalls.pop(name, None) else answer(404, self.not_found())
+
+
+def _with_ours(zones: dict[str, Any]) -> dict[str, Any]:
+    return {**zones, "items": [*zones["items"], {**zones["items"][0], "name": _ZONE}]}
 
 
 _RUNNING = {"kind": "compute#operation", "name": "operation1", "status": "RUNNING", "id": "1", "selfLink": "x"}

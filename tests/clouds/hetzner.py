@@ -44,8 +44,14 @@ class Hetzner(Rest):
             ("GET /v1/firewalls", self._walls),
             (r"DELETE /v1/firewalls/(\d+)", self._close),
             ("GET /v1/server_types", lambda _: answer(200, {"server_types": [_SIZE], "meta": {"pagination": _PAGE}})),
+            ("GET /v1/images", lambda _: answer(200, {"images": [_IMAGE], "meta": {"pagination": _PAGE}})),
             ("GET /v1/locations", lambda _: answer(200, {"locations": [_PLACE], "meta": {"pagination": _PAGE}})),
         ]
+
+    def handle(self, request: Request) -> Answer:
+        if self.lacks and request.method != "GET":
+            return answer(403, _error("token_readonly", "the token is only allowed to perform GET requests"))
+        return super().handle(request)
 
     def settings(self, url: str) -> dict[str, str]:
         return {"token": "canary-token", "region": "fsn1", "endpoint": url}
@@ -161,6 +167,12 @@ _SIZE = {
     "id": 1, "name": "cx23", "cores": 2, "cpu_type": "shared", "deprecated": False, "description": "CX23", "disk": 40, "memory": 4.0,
     "storage_type": "local",
     "prices": [{"location": "fsn1", "price_hourly": {"net": "0.0056", "gross": "0.0067"}, "price_monthly": {"net": "3.49", "gross": "4.15"}}],
+}  # fmt: skip
+_IMAGE = {
+    "id": 1, "name": "debian-13", "architecture": "x86", "bound_to": None, "created": "2030-01-01T00:00:00+00:00", "created_from": None,
+    "deleted": None, "deprecated": None, "description": "Debian 13", "disk_size": 5, "image_size": None, "labels": {},
+    "os_flavor": "debian", "os_version": "13", "protection": {"delete": False}, "rapid_deploy": True, "status": "available",
+    "type": "system",
 }  # fmt: skip
 _PLACE = {
     "id": 1, "name": "fsn1", "city": "Falkenstein", "country": "DE", "description": "Falkenstein DC Park 1", "latitude": 50.5,

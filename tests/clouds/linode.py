@@ -39,8 +39,22 @@ class Linode(Rest):
             ("POST /v4/networking/firewalls", self._open),
             ("GET /v4/networking/firewalls", lambda request: self._page(request, list(self.firewalls.values()))),
             (r"DELETE /v4/networking/firewalls/(\d+)", self._close),
+            (r"GET /v4/linode/types/([\w-]+)", lambda _, name: self._one("list_types", name, "g6-nanode-1")),
+            (r"GET /v4/images/([\w/-]+)", lambda _, name: self._one("list_images", name, "linode/debian13")),
             ("GET /v4/regions", lambda _: answer(200, recorded("linode_v4/list_locations.json"))),
         ]
+
+    def handle(self, request: Request) -> Answer:
+        """Each answer to an account names the token's scopes in its head."""
+        told = super().handle(request)
+        scopes = {"linodes:read_write", "firewall:read_write"} - self.lacks
+        return Answer(
+            told.status, told.body, told.type, {"X-OAuth-Scopes": " ".join(sorted({*scopes, "images:read_only"}))}
+        )
+
+    def _one(self, listed: str, name: str, known: str) -> Answer:
+        found = {**recorded(f"linode_v4/{listed}.json")["data"][0], "id": known}
+        return answer(200, found) if name == known else answer(404, self.not_found())
 
     def settings(self, url: str) -> dict[str, str]:
         return {"token": "canary-token", "region": "eu-central", "endpoint": url}

@@ -13,6 +13,12 @@ from tests.clouds.rest import Rest, answer
 __all__ = ["Microsoft"]
 
 _BASE = "/subscriptions/99999999"
+_COMPUTE = f"{_BASE}/providers/Microsoft.Compute"
+_SIZE = {
+    "name": "Standard_B1s", "resourceType": "virtualMachines", "family": "standardBSFamily", "locations": ["germanywestcentral"],
+    "capabilities": [{"name": "vCPUs", "value": "1"}], "restrictions": [{"type": "Zone", "reasonCode": "NotAvailableForSubscription"}],
+}  # fmt: skip
+_DISK = {"name": "Premium_LRS", "resourceType": "disks", "locations": ["germanywestcentral"], "restrictions": []}
 _TOKEN = "a+b/c=="
 """How the name of each next page begins: it comes back as it was only when it is read and written once."""
 
@@ -49,6 +55,11 @@ class Microsoft(Rest):
             (self.listing, self._list),
             (rf"DELETE {_BASE}/resourcegroups/([\w-]+)", self._destroy),
             (f"GET {_BASE}/providers/Microsoft.Network/publicIPAddresses", self._addresses),
+            (f"GET {_COMPUTE}/skus", lambda _: answer(200, {"value": [_DISK, _SIZE]})),
+            (rf"GET {_COMPUTE}/locations/germanywestcentral/publishers/Debian/artifacttypes/vmimage/offers/debian-13/skus/([\w-]+)/versions",
+                lambda _, sku: answer(200, [{"name": "0.20300101.1", "location": "germanywestcentral"}] if sku == "13-gen2" else [])),
+            (f"GET {_COMPUTE}/locations/germanywestcentral/usages", self._usages),
+            (f"GET {_BASE}/providers/Microsoft.Authorization/permissions", self._permissions),
             (f"GET {_BASE}/locations", lambda _: answer(200, {"value": [{"name": "germanywestcentral", "displayName": "Germany"}]})),
         ]  # fmt: skip
 
@@ -57,6 +68,29 @@ class Microsoft(Rest):
 
     def not_found(self) -> object:
         return _error(404, "ResourceGroupNotFound", "Resource group could not be found.")[1]
+
+    def _usages(self, _: Request) -> Answer:
+        """Counted twice: all cores of the region, and those of a family."""
+        names = {"cores": 10, "virtualMachines": 25_000, "standardBSFamily": 10}
+        used = {"standardBSFamily": 10} if self.full else {}
+        found = [
+            {
+                "name": {"value": name, "localizedValue": name},
+                "currentValue": used.get(name, 0),
+                "limit": limit,
+                "unit": "Count",
+            }
+            for name, limit in names.items()
+        ]
+        return answer(200, {"value": found})
+
+    def _permissions(self, _: Request) -> Answer:
+        """Of two roles, as they are assigned: the first may all but what is lacked, the second looks."""
+        first = {
+            "actions": ["Microsoft.Compute/*", "microsoft.network/*", "Microsoft.Resources/*"],
+            "notActions": sorted(self.lacks),
+        }
+        return answer(200, {"value": [first, {"actions": ["*/read"], "notActions": []}]})
 
     def rules(self) -> set[tuple[str, int, str]]:
         return {

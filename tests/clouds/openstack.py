@@ -48,6 +48,7 @@ class Openstack(Rest):
             (r"DELETE /v2\.1/servers/([\w-]+)", self._destroy),
             (r"GET /v2\.1/flavors/detail", lambda _: answer(200, {"flavors": [_FLAVOR]})),
             (r"GET /v2\.1/images/detail", lambda _: answer(200, {"images": [_IMAGE]})),
+            (r"GET /v2\.1/limits", self._limits),
             (r"POST /v2\.1/os-security-groups", self._open),
             (r"GET /v2\.1/os-security-groups", lambda _: answer(200, {"security_groups": [*self.firewalls.values()]})),
             (r"POST /v2\.1/os-security-group-rules", self._rule),
@@ -84,7 +85,10 @@ class Openstack(Rest):
 
     def _token(self, request: Request) -> Answer:
         """A token that says whose it is, so that it can run out with the password."""
-        password = json.loads(request.body)["auth"]["identity"]["password"]["user"]["password"]
+        login = json.loads(request.body)["auth"]["identity"]
+        password = (
+            login["password"]["user"]["password"] if "password" in login else login["application_credential"]["secret"]
+        )
         endpoint = {
             "interface": "public",
             "region": "RegionOne",
@@ -94,11 +98,18 @@ class Openstack(Rest):
         }
         token = {
             "expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": "2020-01-01T00:00:00.000000Z", "methods": ["password"],
-            "user": {"id": "u", "name": "support"}, "project": {"id": "p", "name": "tunnels"}, "roles": [{"id": "r", "name": "member"}],
+            "user": {"id": "u", "name": "support"}, "project": {"id": "p", "name": "tunnels"}, "roles": [{"id": "r", "name": "reader" if self.lacks else "member"}],
             "catalog": [{"type": "compute", "name": "nova", "endpoints": [endpoint]}],
         }  # fmt: skip
         made = answer(201, {"token": token})
         return Answer(made.status, made.body, headers={"X-Subject-Token": f"canary-of-{password}"})
+
+    def _limits(self, _: Request) -> Answer:
+        absolute = {
+            "maxTotalInstances": 10, "totalInstancesUsed": 10 if self.full else 2, "maxTotalCores": -1, "totalCoresUsed": 4,
+            "maxTotalRAMSize": 51_200, "totalRAMUsed": 4_096,
+        }  # fmt: skip
+        return answer(200, {"limits": {"rate": [], "absolute": absolute}})
 
     def _make(self, asked: dict[str, Any]) -> dict[str, Any]:
         made = copy.deepcopy(recorded("openstack_v1_1/_servers_detail.json")["servers"][0])

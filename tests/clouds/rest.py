@@ -47,6 +47,10 @@ class Rest:
         self.written = ""
         """On each server's console, where such a cloud keeps that."""
         self.contract: Contract | None = None
+        self.lacks: set[str] = set()
+        """Rights, in the provider's words, that our credentials do not have."""
+        self.full = False
+        """Whether the account has no room for another server, where the provider says so beforehand."""
         self.routes: list[tuple[str, Callable[..., Answer]]] = []
 
     def handle(self, request: Request) -> Answer:

@@ -45,8 +45,16 @@ class Vultr(Rest):
             (r"GET /v2/firewalls/([\w-]+)/rules", self._rules),
             (r"DELETE /v2/firewalls/([\w-]+)", self._close),
             ("GET /v2/regions", lambda _: answer(200, recorded("vultr_v2/list_locations.json"))),
+            ("GET /v2/plans", lambda _: answer(200, recorded("vultr_v2/list_sizes.json"))),
+            (
+                "GET /v2/account",
+                lambda _: answer(200, {"account": {"name": "x", "email": "x", "acls": self._acls(), "balance": 0}}),
+            ),
             ("GET /v2/os", lambda request: self._listed(request, "os", [_DEBIAN])),
         ]
+
+    def _acls(self) -> list[str]:
+        return [right for right in ("subscriptions", "provisioning", "firewall") if right not in self.lacks]
 
     def settings(self, url: str) -> dict[str, str]:
         return {"token": "canary-token", "region": "fra", "endpoint": url}

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import azure_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Setting, Told
 from support_tunnel.core.errors import UsageError
@@ -162,19 +162,37 @@ AZURE = CloudRow(
     user_data_limit=65_535,
     console="https://portal.azure.com/#browse/resourcegroups",
     permissions=(
+        "Microsoft.Compute/disks/delete",
+        "Microsoft.Compute/disks/read",
+        "Microsoft.Compute/disks/write",
+        "Microsoft.Compute/virtualMachines/delete",
+        "Microsoft.Compute/virtualMachines/read",
+        "Microsoft.Compute/virtualMachines/write",
+        "Microsoft.Network/networkInterfaces/delete",
+        "Microsoft.Network/networkInterfaces/join/action",
+        "Microsoft.Network/networkInterfaces/read",
+        "Microsoft.Network/networkInterfaces/write",
+        "Microsoft.Network/networkSecurityGroups/delete",
+        "Microsoft.Network/networkSecurityGroups/join/action",
+        "Microsoft.Network/networkSecurityGroups/read",
+        "Microsoft.Network/networkSecurityGroups/write",
+        "Microsoft.Network/publicIPAddresses/delete",
+        "Microsoft.Network/publicIPAddresses/join/action",
+        "Microsoft.Network/publicIPAddresses/read",
+        "Microsoft.Network/publicIPAddresses/write",
+        "Microsoft.Network/virtualNetworks/delete",
+        "Microsoft.Network/virtualNetworks/read",
+        "Microsoft.Network/virtualNetworks/subnets/join/action",
+        "Microsoft.Network/virtualNetworks/subnets/read",
+        "Microsoft.Network/virtualNetworks/write",
+        "Microsoft.Resources/deployments/operations/read",
+        "Microsoft.Resources/deployments/read",
+        "Microsoft.Resources/deployments/write",
         "Microsoft.Resources/subscriptions/locations/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/delete",
         "Microsoft.Resources/subscriptions/resourceGroups/read",
         "Microsoft.Resources/subscriptions/resourceGroups/write",
-        "Microsoft.Resources/subscriptions/resourceGroups/delete",
-        "Microsoft.Resources/deployments/write",
-        "Microsoft.Resources/deployments/read",
-        "Microsoft.Resources/deployments/operations/read",
-        "Microsoft.Network/networkSecurityGroups/*",
-        "Microsoft.Network/publicIPAddresses/*",
-        "Microsoft.Network/virtualNetworks/*",
-        "Microsoft.Network/networkInterfaces/*",
-        "Microsoft.Compute/virtualMachines/*",
-        "Microsoft.Compute/disks/*",
     ),
+    looks=azure_health.LOOKS,
     hourly=_price,
 )

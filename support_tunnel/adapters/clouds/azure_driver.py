@@ -123,6 +123,14 @@ class AzureDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         )
         return True
 
+    def ex_look(self, path: str, version: str) -> Any:
+        """What the API has at a path of the subscription; of some it is a list."""
+        return self.connection.request(f"{self._subscription}{path}", params={"api-version": version}).object
+
+    def ex_list(self, path: str, version: str, condition: str = "") -> list[dict[str, Any]]:
+        """All of a list of the subscription."""
+        return self._all(f"{self._subscription}{path}", version, {"$filter": condition} if condition else {})
+
     def _ask(
         self, method: str, path: str, version: str, body: Mapping[str, Any] | None = None, **more: str
     ) -> dict[str, Any]:

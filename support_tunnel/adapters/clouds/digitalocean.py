@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import digitalocean_health, words
 from support_tunnel.adapters.clouds.drivers import make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.ports import ServerSpec
@@ -123,5 +123,6 @@ DIGITALOCEAN = CloudRow(
         "sizes:read",
         "image:read",
     ),
+    looks=digitalocean_health.LOOKS,
     hourly=_price,
 )

@@ -51,6 +51,13 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
     def ex_remove_tag(self, name: str) -> None:
         self._send("DELETE", f"/v2/tags/{name}")
 
+    def ex_look(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._send("GET", path).object
+        return found
+
+    def ex_end_droplet(self, number: int) -> None:
+        self._send("DELETE", f"/v2/droplets/{number}")
+
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self.connection.request(path, method=method, data=json.dumps(body) if body is not None else None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from support_tunnel.core.errors import UsageError
@@ -28,13 +27,12 @@ def make_safe() -> None:
     base.RETRY_FAILED_HTTP_REQUESTS = False
 
 
-def driver_class(name: str) -> Callable[..., Any]:
+def driver_class(name: str) -> Any:
     """libcloud's driver of this name. Raises as `make_safe`."""
     make_safe()
     from libcloud.compute.providers import get_driver
 
-    found: Callable[..., Any] = get_driver(name)
-    return found
+    return get_driver(name)
 
 
 def point_at(driver: Any, url: str) -> Any:

@@ -9,16 +9,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import ec2_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
-from support_tunnel.core.errors import CloudError, UsageError
+from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import ServerSpec
 
 __all__ = ["EC2"]
 
-_DEBIAN = "136693071363"
-"""The account that Debian publishes its images from (wiki.debian.org/Cloud/AmazonEC2Image)."""
 _ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 
 
@@ -30,10 +28,16 @@ def _connect(told: Told) -> Any:
             "config.missing", "support_tunnel/clouds/ec2/subnet is missing",
             next_step="Name a subnet of that network: a server is put into a subnet, never into a network.",
         )  # fmt: skip
+    key, secret, token = _key(told)
+    driver = driver_class("ec2")
+    if told["region"] not in driver.list_regions():
+        raise UsageError(
+            "cloud.unknown-name", f"EC2 has no region {told['region']!r}",
+            next_step="Name one in the inventory: support_tunnel/clouds/ec2/region, such as eu-central-1.",
+        )  # fmt: skip
     at = urlsplit(told["endpoint"])
     elsewhere = {"host": at.hostname, "port": at.port, "secure": at.scheme == "https"} if at.hostname else {}
-    key, secret, token = _key(told)
-    return driver_class("ec2")(
+    return driver(
         key,
         secret,
         region=told["region"],
@@ -86,14 +90,7 @@ def _network(driver: Any, told: Told, opened: Any) -> dict[str, Any]:
 
 
 def _image(driver: Any, spec: ServerSpec, told: Told) -> str:
-    """The newest of the family. Only Debian's own account is asked: anybody may publish an image of that name."""
-    name = words.by_word("image", EC2.images, spec.image, told)
-    if name.startswith("ami-"):
-        return name
-    found = driver.list_images(ex_owner=_DEBIAN, ex_filters={"name": name})
-    if not found:
-        raise CloudError("cloud.unknown-name", f"EC2 has no image {name} of Debian in region {told['region']}")
-    return str(max(found, key=lambda image: str(image.name)).id)
+    return ec2_health.newest_image(driver, words.by_word("image", EC2.images, spec.image, told), told["region"])
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> tuple[str, str]:
@@ -199,5 +196,6 @@ EC2 = CloudRow(
         "ec2:DeleteSecurityGroup",
     ),
     written=lambda driver, node: driver.ex_get_console_output(node)["output"] or "",
+    looks=ec2_health.LOOKS,
     hourly=_price,
 )

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import gce_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import CloudError, UsageError
@@ -215,5 +215,6 @@ GCE = CloudRow(
         "compute.globalOperations.get",
     ),
     written=lambda driver, node: driver.ex_written(node),
+    looks=gce_health.LOOKS,
     hourly=_price,
 )

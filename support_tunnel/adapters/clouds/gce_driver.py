@@ -7,7 +7,7 @@ not to, and makes six requests where one will do. Bodies are held to Google's di
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -17,18 +17,21 @@ from libcloud.compute.base import Node, NodeDriver, NodeLocation
 from libcloud.compute.drivers.gce import GCEConnection
 from libcloud.compute.types import NodeState
 
+from support_tunnel.adapters.clouds.drivers import point_at
 from support_tunnel.adapters.clouds.pages import Page, whole
 
 __all__ = ["GceDriver"]
 
 _WAITS = 5
 """An operation is waited for by Google itself, up to two minutes a time."""
+_SCOPES = "https://www.googleapis.com/auth"
 
 
 class _Connection(GCEConnection):  # type: ignore[misc]  # libcloud has no types
     def __init__(self, user_id: str, key: Any, secure: bool, token: str = "", project: str = "", **rest: Any) -> None:
         if token:
             # The parent would ask for one, and keep it in a file.
+            rest.pop("scopes", None)  # it has its own
             ConnectionUserAndKey.__init__(self, user_id, key, secure=secure, **rest)
             self.oauth2_credential = SimpleNamespace(access_token=token)
             self.request_path = f"/compute/v1/projects/{project}"
@@ -39,6 +42,17 @@ class _Connection(GCEConnection):  # type: ignore[misc]  # libcloud has no types
 
     def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
         return {**headers, "Content-Type": "application/json"}
+
+
+class _Rights(_Connection):
+    """Another of Google's services, and a login that may only read."""
+
+    host = "cloudresourcemanager.googleapis.com"
+
+    def __init__(self, user_id: str, key: Any, *, token: str, project: str, timeout: int) -> None:
+        scopes = [f"{_SCOPES}/cloud-platform.read-only"]
+        super().__init__(user_id, key, True, token=token, project=project, timeout=timeout, scopes=scopes)
+        self.request_path = f"/v1/projects/{project}"
 
 
 class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
@@ -60,7 +74,7 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
     }
 
     def __init__(self, user_id: str, key: Any, *, project: str, zone: str, token: str = "", timeout: int = 60) -> None:
-        self.project, self.zone, self._token = project, zone, token
+        self.project, self.zone, self._token, self._timeout = project, zone, token, timeout
         super().__init__(user_id, key, timeout=timeout)
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
@@ -104,6 +118,23 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
 
     def ex_close_firewall(self, name: str) -> None:
         self._wait("/global/operations", self._ask("DELETE", f"/global/firewalls/{name}"))
+
+    def ex_look(self, path: str) -> dict[str, Any]:
+        """What the API has at a path of the project, or anywhere where it begins with `https://`."""
+        return self._ask("GET", path)
+
+    def ex_held(self, rights: Sequence[str], url: str) -> set[str]:
+        """Those of `rights` that this account has on the project; `url` is where to ask, if not at Google's own."""
+        made = _Rights(self.key, self.secret, token=self._token, project=self.project, timeout=self._timeout)
+        asked = SimpleNamespace(connection=made)
+        asked.connection.driver = self
+        point_at(asked, url or f"https://{_Rights.host}")
+        answer = asked.connection.request(
+            ":testIamPermissions", method="POST", data={"permissions": list(rights)}
+        ).object
+        if not isinstance(answer, dict):
+            raise MalformedResponseError("an answer without a body", body="", driver=self)
+        return set(answer.get("permissions", []))  # Google leaves an empty list out
 
     def _wait(self, place: str, operation: Mapping[str, Any]) -> None:
         """An operation's own error is raised by libcloud's reading of the answer."""

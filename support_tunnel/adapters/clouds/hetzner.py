@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import hetzner_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import UsageError
@@ -91,5 +91,6 @@ HETZNER = CloudRow(
     user_data_limit=32_768,
     console="https://console.hetzner.cloud/projects",
     permissions=("Read & Write (a token of a project of its own: Hetzner has no finer ones)",),
+    looks=hetzner_health.LOOKS,
     hourly=_price,
 )

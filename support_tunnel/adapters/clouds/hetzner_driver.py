@@ -125,6 +125,10 @@ class HetznerDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
     def reboot_node(self, node: Node) -> bool:
         return bool(self._api("POST", f"/servers/{node.id}/actions/reboot", {}))
 
+    def ex_image(self, number: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._api("GET", f"/images/{number}")["image"]
+        return found
+
     def ex_firewalls(self, label_selector: str) -> list[dict[str, Any]]:
         return self._all("/firewalls", "firewalls", label_selector=label_selector)
 

@@ -7,7 +7,7 @@ import json
 import secrets
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import linode_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at
 from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
@@ -110,5 +110,6 @@ LINODE = CloudRow(
     user_data_limit=16_384,
     console="https://cloud.linode.com/linodes",
     permissions=("linodes:read_write", "firewall:read_write"),
+    looks=linode_health.LOOKS,
     hourly=_price,
 )

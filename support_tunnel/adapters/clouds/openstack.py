@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import openstack_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
 from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
@@ -133,4 +133,6 @@ OPENSTACK = CloudRow(
     written=_written,
     console="https://docs.openstack.org/horizon/latest/",
     permissions=("member of a project of its own, or an application credential with access rules for compute",),
+    looks=openstack_health.LOOKS,
+    accepted=openstack_health.accepted,
 )

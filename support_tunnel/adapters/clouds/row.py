@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from support_tunnel.core.device_health import Check
 from support_tunnel.core.ports import ServerSpec
 
-__all__ = ["CloudRow", "Firewall", "Opened", "Setting", "Told"]
+__all__ = ["CloudRow", "Firewall", "Look", "Opened", "Setting", "Told", "Wanted"]
 
 Told = Mapping[str, Any]
 """A cloud's settings as the inventory has them: text by name, a Secret where the row says so."""
@@ -50,6 +51,30 @@ class Firewall:
     """At least those that carry our tag."""
     close: Callable[[Any, Opened, Told], None]
     """Remove one as it was listed, without a look at the others; fails while a server still uses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A tunnel server and what it takes, in the cloud's own words."""
+
+    region: str
+    size: str
+    image: str
+    rights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One question of `fab doctor` to a cloud. It may be asked at any time and makes nothing."""
+
+    name: str
+    """What is not known when it may not be asked."""
+    ask: Callable[[Any, Wanted, Told], Iterable[Check]]
+    """Told the driver. Raises what the driver raises."""
+    right: str = ""
+    """What it takes, where that is no right that a tunnel server takes."""
+    of_region: bool = True
+    """Whether there is no answer to it in a region that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +123,9 @@ class CloudRow:
     """The least that its credentials need, in the cloud's own words."""
     written: Callable[[Any, Any], str] = lambda driver, node: ""
     """What a node has written on its console, or the end of it; empty where the cloud does not keep that."""
+    looks: tuple[Look, ...] = ()
+    """The one that finds whether the region exists comes first."""
+    accepted: Callable[[Any], object] | None = None
+    """Ask something that only an account is answered, where the list of servers needs more than right credentials."""
     hourly: Callable[[Any, ServerSpec, Told], float | None] = lambda driver, spec, told: None
     """US dollars an hour of such a server, where the driver or the cloud can tell."""

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Any
 
-from support_tunnel.adapters.clouds import words
+from support_tunnel.adapters.clouds import vultr_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class, point_at
 from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
@@ -141,4 +141,5 @@ VULTR = CloudRow(
         "Manage Firewall",
         "an access list with the admin's address",
     ),
+    looks=vultr_health.LOOKS,
 )

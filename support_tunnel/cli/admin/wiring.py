@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin.proxy import http_proxy
@@ -23,7 +24,10 @@ from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.signer import Signer
 from support_tunnel.flows.admin.ports import AcceptedRisks, AdminPorts
 
-__all__ = ["admin_ports"]
+if TYPE_CHECKING:
+    from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+
+__all__ = ["admin_ports", "one_cloud"]
 
 
 def admin_ports(
@@ -99,7 +103,7 @@ def admin_ports(
             name: wrapped("cloud", LibcloudCloud(name, of, clock, secret=read_secret, besides=_besides(name)))
             for name, of in settings.clouds.items()
         },
-        cloud=_known(settings),
+        cloud=_known(settings, settings.cloud),
         connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
         door=wrapped("door", SshDoor(vault, allow_classical=allow_classical_ssh)),
         ledger=wrapped("ledger", DiskLedger(settings.path(settings.state) / "ledger")),
@@ -124,11 +128,20 @@ def _besides(cloud: str) -> Mapping[str, object]:
     return {"seen": seen_by_local_servers()} if cloud == "local" else {}
 
 
-def _known(settings: AdminSettings) -> str:
-    if settings.cloud not in settings.clouds:
+def one_cloud(settings: AdminSettings, name: str) -> LibcloudCloud:
+    """A cloud of the inventory with all that it can be asked, which is more than flows ask. Raises UsageError `config.*`."""
+    from support_tunnel.adapters.clock import SystemClock
+    from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
+
+    of = settings.clouds[_known(settings, name)]
+    return LibcloudCloud(name, of, SystemClock(), secret=read_secret, besides=_besides(name))
+
+
+def _known(settings: AdminSettings, cloud: str) -> str:
+    if cloud not in settings.clouds:
         raise UsageError(
             "config.cloud",
-            f"the inventory has no cloud {settings.cloud!r}",
+            f"the inventory has no cloud {cloud!r}",
             next_step=f"It has: {', '.join(settings.clouds)}.",
         )
-    return settings.cloud
+    return cloud
