@@ -1,7 +1,7 @@
 """One killed tool on one troubled cloud, and what two machines make of it afterwards.
 
-In the cloud are somebody else's server and firewall of our kind of name and a colleague's live server. The tool runs and is killed; a sweep comes while the trouble lasts; a day passes, all is well, and a sweep comes again. What is left is
-told as text.
+In the cloud are somebody else's server and firewall of our kind of name and a colleague's live server. The tool runs and is killed; a
+sweep comes within a minute, while the trouble lasts; two days pass, all is well, and a sweep comes again. What is left is told as text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 Sweeper = Literal["same", "second"]
-HOUR, DAY = 3_600.0, 86_400.0
+DAY = 86_400.0
 THEIRS = "support-tunnel-12345678"
 """Our kind of name, and somebody else's."""
 COLLEAGUE = ServerSpec(
@@ -137,19 +137,23 @@ class Ground:
         requests = len(ambush.log)
         ambush.lie_in_wait(trouble=story.trouble._replace(first=1, times=10**9) if story.trouble else None)
         sweeper = first if story.sweeper == "same" else second
-        self._passed += HOUR
+        wrong = []
+        self._passed += 60
         if story.trouble or story.ahead:
             self._sweep(sweeper, ahead=story.ahead if story.sweeper == "same" else 0.0)
+        elif story.sweeper == "same" and not any(entry.stage == "connected" for entry in _ledger(first).entries()):
+            self._sweep(first)  # who has the ledger need not wait until the server's time is over
+            wrong += [f"at once: {one}" for one in _differences("server", servers, set(provider.everything()))]
         ambush.lie_in_wait()
         self._passed += 2 * DAY
-        wrong = [f"the sweep failed: {what}: {why}" for what, why in self._sweep(sweeper).failed]
+        wrong += [f"the sweep failed: {what}: {why}" for what, why in self._sweep(sweeper).failed]
         servers |= {server for server, _ in ambush.planted}
         walls |= {wall for _, wall in ambush.planted if wall}
         wrong += _differences("server", servers, set(provider.everything()))
         wrong += _differences("firewall", walls, set(provider.walls()))
         if story.sweeper == "second":
             wrong += [f"the first machine's sweep failed: {what}: {why}" for what, why in self._sweep(first).failed]
-        wrong += [f"{entry.stage} in the ledger" for entry in DiskLedger(first / "ledger").entries()]
+        wrong += [f"{entry.stage} in the ledger" for entry in _ledger(first).entries()]
         wrong += [f"keys of {tunnel[:8]}" for tunnel in TmpfsVault(first / "admin-vault").tunnels()]
         wrong += getattr(getattr(provider, "contract", None), "complaints", [])
         record = self._record
@@ -202,19 +206,26 @@ class Ground:
         return sweep(machine.ports())
 
 
-def killed_at_each(played: Ground, story: Story, first: int = 1) -> Iterator[tuple[Story, Trial]]:
+def killed_at_each(
+    played: Ground, story: Story, first: int = 1, *, both: bool = False
+) -> Iterator[tuple[Story, Trial]]:
     """Kill at request after request until a run comes to its end before that; it is the last.
 
-    Both sides of a request, and both machines to sweep, take turns.
+    Swept by the same machine after its effect, by the second one before it: what the cloud has then is what it had after the one before.
+    The two take turns unless `both` are asked for.
     """
-    turns = list(product(SIDES, SWEEPERS))
+    turns: list[tuple[Side, Sweeper]] = [("before", "second"), ("after", "same")]
     for number in count(first):
-        side, sweeper = turns[(number + first) % 4]
-        at = story._replace(kill=Kill(number, side), sweeper=sweeper)
-        done = played.play(at)
-        yield at, done
-        if done.ended != KILLED:
-            return
+        for side, sweeper in turns if both else [turns[(number + first) % 2]]:
+            at = story._replace(kill=Kill(number, side), sweeper=sweeper)
+            done = played.play(at)
+            yield at, done
+            if done.ended != KILLED:
+                return
+
+
+def _ledger(machine: Path) -> DiskLedger:
+    return DiskLedger(machine / "ledger")
 
 
 def _differences(what: str, before: set[str], after: set[str]) -> list[str]:
