@@ -12,9 +12,9 @@ from typing import Any
 from support_tunnel.adapters.clouds.row import CloudRow, Setting
 from support_tunnel.core.errors import UsageError
 
-__all__ = ["check"]
+__all__ = ["OF_EVERY_CLOUD", "check"]
 
-_OF_EVERY_CLOUD = (
+OF_EVERY_CLOUD = (
     Setting("hourly", "what a tunnel server costs there, in US dollars an hour, where the cloud does not say"),
 )
 _SOURCE = re.compile(r"(file|env|cmd):.")
@@ -22,7 +22,7 @@ _SOURCE = re.compile(r"(file|env|cmd):.")
 
 def check(row: CloudRow, values: Mapping[str, object], where: str) -> Mapping[str, Any]:
     """Return the settings with their defaults. Raises UsageError `config.*`; `where` is the path of the mapping."""
-    settings = (*row.settings, *_OF_EVERY_CLOUD)
+    settings = (*row.settings, *OF_EVERY_CLOUD)
     known = {setting.name: setting for setting in settings}
     for name, value in values.items():
         if name not in known:
