@@ -37,7 +37,7 @@ _WORDS: dict[Kind, tuple[str, str]] = {
     "auth": ("refused our credentials", "Check the cloud's credentials in the inventory."),
     "forbidden": (
         "knows our credentials but does not let them do that",
-        "Run `fab doctor --cloud NAME`, which says what they lack, and docs/clouds.md what they need.",
+        "Run `fab doctor --cloud NAME`: it says which right they lack.",
     ),
     "gone": ("does not know that server", ""),
     "rate": ("asks us to slow down", "Wait a minute, then run the same command again."),
@@ -48,7 +48,10 @@ _WORDS: dict[Kind, tuple[str, str]] = {
     ),
     "taken": ("has something of that name already", "Run `fab sweep`, then the same command again."),
     "in-use": ("still uses what should go", "Wait a minute, then run `fab sweep`."),
-    "bad-request": ("refused the request", "Check size, image and region of this cloud in the inventory."),
+    "bad-request": (
+        "refused the request",
+        "Check size, image and region in the inventory: `fab doctor --cloud NAME` does.",
+    ),
     "unknown": ("failed", "Look at the cloud's own console; `fab sweep` removes what carries our tags."),
 }
 
@@ -95,7 +98,7 @@ def as_cloud_error(cloud: str, error: Exception, *, hidden: Sequence[str] = ()) 
     what, next_step = _WORDS[kind]
     said = _said(error, hidden) if kind in ("auth", "forbidden", "quota", "bad-request") else ""
     why = f"({type(error).__name__})" if not said else f"and says: {said}"
-    return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step)
+    return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step.replace("NAME", cloud))
 
 
 def tail(text: str) -> list[str]:

@@ -52,8 +52,8 @@ def verb(
 ) -> Callable[[Callable[..., None]], Task[Any]]:
     """Make a task of a function: no accidental positional arguments, errors translated, signals orderly.
 
-    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out; `optional_cloud`: a cloud's name. `asked`: a dataclass of
-    `cli.flags`, which the function is given in place of flags one by one; those named in `without` are none of this verb's.
+    `optional_id`: its first argument is a tunnel's id, which may also stand alone, or be left out; `optional_cloud`: a cloud's name.
+    `asked`: a dataclass of `cli.flags`, which the function is given in place of flags one by one; those named in `without` are none of this verb's.
     """
 
     def wrap(function: Callable[..., None]) -> Task[Any]:

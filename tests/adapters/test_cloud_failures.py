@@ -140,6 +140,11 @@ def test_what_drivers_raise_is_classified(error: Exception, kind: str) -> None:
     assert classify(error) == kind
 
 
+@pytest.mark.parametrize("status", [400, 403])
+def test_who_is_refused_hears_of_the_doctor_of_that_cloud(status: int) -> None:
+    assert "`fab doctor --cloud ec2`" in as_cloud_error("ec2", BaseHTTPError(status, "no")).next_step
+
+
 def test_a_drivers_own_words_stay_out_of_ours() -> None:
     """Some put the whole request into them, credentials and user-data included."""
     canary = "tok" + "en-123"

@@ -151,6 +151,15 @@ def test_a_clock_that_is_a_day_off(cloud: Gate, days: int) -> None:
     assert ("is +86" if days < 0 else "is -86") in said
 
 
+def test_a_check_is_told_before_the_next_is_asked(cloud: Gate) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    checks = examine_cloud(reach(cloud, clock), user_data=SIZE, now=clock.now)
+    asked = []
+    for _ in checks:
+        asked.append(len(cloud.log))
+    assert len(set(asked)) > 3, "it waits for several answers on its way"
+
+
 def test_user_data_that_does_not_fit(cloud: Gate) -> None:
     assert states(examined(cloud, user_data=1_000_000), "fail") == {"user-data"}
 

@@ -32,7 +32,7 @@ def _connect(told: Told) -> Any:
     driver = driver_class("ec2")
     if told["region"] not in driver.list_regions():
         raise UsageError(
-            "cloud.unknown-name", f"EC2 has no region {told['region']!r}",
+            "cloud.unknown-name", f"no region of EC2 is known here as {told['region']!r}",
             next_step="Name one in the inventory: support_tunnel/clouds/ec2/region, such as eu-central-1.",
         )  # fmt: skip
     at = urlsplit(told["endpoint"])
