@@ -186,20 +186,13 @@ def _connection(
     address: str, port: int, user: str, private_key: Secret[str], host_key: str, allow_classical: bool
 ) -> Connection:
     from fabric import Config, Connection
-    from paramiko import BadHostKeyException, Ed25519Key, RejectPolicy, SSHException, Transport
+    from paramiko import Ed25519Key, RejectPolicy, SSHException, Transport
 
     try:
         pinned = Ed25519Key(data=base64.b64decode(host_key.split()[1], validate=True))
         identity = Ed25519Key.from_private_key(io.StringIO(private_key.reveal()))
     except (ValueError, IndexError, binascii.Error, SSHException):
         raise UsageError("ssh.key", f"the keys for {address} are not Ed25519 keys as OpenSSH writes them") from None
-
-    class OfAnotherKind(RejectPolicy):  # type: ignore[misc]  # paramiko is untyped
-        """Paramiko calls a host unknown that shows a key of another kind than the one we have; it is somebody else all the same."""
-
-        def missing_host_key(self, client: object, hostname: str, key: object) -> None:
-            raise BadHostKeyException(hostname, key, pinned)
-
     refused = [] if allow_classical else [name for name in Transport._kex_info if name not in POST_QUANTUM]
     connection = Connection(
         address,
@@ -220,7 +213,7 @@ def _connection(
     # Paramiko prints tracebacks to stderr by way of logging's last resort when nobody listens.
     logging.getLogger(LOG).addHandler(logging.NullHandler())
     connection.client.set_log_channel(LOG)
-    connection.client.set_missing_host_key_policy(OfAnotherKind())
+    connection.client.set_missing_host_key_policy(RejectPolicy())
     name = address if port == 22 else f"[{address}]:{port}"
     connection.client.get_host_keys().add(name, pinned.get_name(), pinned)
     return connection
