@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from support_tunnel.adapters.own_memory import close_own_memory
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.explanations import explanations
 from support_tunnel.cli.flags import as_flags, lists, words
+from support_tunnel.cli.output import NOBODY_READS, turn_to_nobody
 from support_tunnel.cli.verb_task import OptionalCloudTask, OptionalIdTask, VerbTask
 from support_tunnel.core.errors import SupportTunnelError, UsageError
 
@@ -78,27 +79,36 @@ def boundary(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def bounded(*args: Any, **kwargs: Any) -> None:
-        as_json = bool(kwargs.get("json"))
         close_own_memory()
         _search_rarely()
         try:
-            with _signals():
-                _refuse_help(kwargs)
-                function(*args, **kwargs)
-        except SupportTunnelError as error:
-            _say(error, as_json=as_json)
-            raise Exit(None, code=error.exit_code) from None
-        except KeyboardInterrupt:
-            if as_json:
-                sys.stdout.write(json.dumps({"error": {"code": "interrupted", "message": "interrupted"}}) + "\n")
-            sys.stderr.write("Interrupted.\n")
-            raise Exit(None, code=INTERRUPTED) from None
-        except (Exit, SystemExit):
-            raise
-        except BaseException:  # noqa: BLE001 - the outermost boundary: nothing above could do better
-            _unexpected()
+            _translated(function, args, kwargs)
+        except BrokenPipeError:
+            if not turn_to_nobody():
+                _unexpected()
+            raise Exit(None, code=NOBODY_READS) from None
 
     return bounded
+
+
+def _translated(function: Callable[..., None], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    as_json = bool(kwargs.get("json"))
+    try:
+        with _signals():
+            _refuse_help(kwargs)
+            function(*args, **kwargs)
+    except SupportTunnelError as error:
+        _say(error, as_json=as_json)
+        raise Exit(None, code=error.exit_code) from None
+    except KeyboardInterrupt:
+        if as_json:
+            sys.stdout.write(json.dumps({"error": {"code": "interrupted", "message": "interrupted"}}) + "\n")
+        sys.stderr.write("Interrupted.\n")
+        raise Exit(None, code=INTERRUPTED) from None
+    except (Exit, SystemExit, BrokenPipeError):
+        raise
+    except BaseException:  # noqa: BLE001 - the outermost boundary: nothing above could do better
+        _unexpected()
 
 
 def _search_rarely() -> None:

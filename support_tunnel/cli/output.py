@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
-__all__ = ["emit", "line", "shows_pictures", "stdout_is_journal", "table"]
+__all__ = ["NOBODY_READS", "emit", "line", "shows_pictures", "stdout_is_journal", "table", "turn_to_nobody"]
+
+NOBODY_READS: Final = 141
+"""Exit status when whoever read what is said has left, as a shell has it for SIGPIPE: `fab list | head -n 1`."""
 
 
 def line(text: str) -> None:
@@ -43,6 +48,19 @@ def shows_pictures(environ: Mapping[str, str]) -> bool:
     """Whether stdout is a terminal that knows UTF-8 and colours."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     return sys.stdout.isatty() and encoding == "utf8" and environ.get("TERM", "dumb") != "dumb"
+
+
+def turn_to_nobody() -> bool:
+    """Whether nobody reads stdout or stderr any more. From here on what is still to be written there goes nowhere, in silence."""
+    look = select.poll()
+    for descriptor in (1, 2):
+        look.register(descriptor, select.POLLOUT)
+    left = [descriptor for descriptor, seen in look.poll(0) if seen & select.POLLERR]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in left:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return bool(left)
 
 
 def stdout_is_journal(environ: Mapping[str, str]) -> bool:

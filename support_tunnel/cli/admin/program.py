@@ -13,13 +13,18 @@ from invoke.program import Program
 from support_tunnel import __version__
 from support_tunnel.cli.admin.tasks import namespace
 from support_tunnel.cli.called import ADMIN, speak_as_called
+from support_tunnel.cli.output import NOBODY_READS, turn_to_nobody
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     speak_as_called()
-    Program(namespace=namespace(), name=ADMIN, binary=ADMIN, binary_names=[ADMIN], version=__version__).run()
+    program = Program(namespace=namespace(), name=ADMIN, binary=ADMIN, binary_names=[ADMIN], version=__version__)
+    try:
+        program.run()
+    except BrokenPipeError:  # `support-tunnel-admin --list | head`
+        raise SystemExit(NOBODY_READS if turn_to_nobody() else 1) from None
     raise SystemExit(0)
 
 

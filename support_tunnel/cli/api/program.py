@@ -9,11 +9,16 @@ from invoke.program import Program
 from support_tunnel import __version__
 from support_tunnel.cli.api.tasks import host_tasks
 from support_tunnel.cli.called import API, speak_as_called
+from support_tunnel.cli.output import NOBODY_READS, turn_to_nobody
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     speak_as_called()
-    Program(namespace=host_tasks(), name=API, binary=API, binary_names=[API], version=__version__).run()
+    program = Program(namespace=host_tasks(), name=API, binary=API, binary_names=[API], version=__version__)
+    try:
+        program.run()
+    except BrokenPipeError:  # `support-tunnel-api --list | head`
+        raise SystemExit(NOBODY_READS if turn_to_nobody() else 1) from None
     raise SystemExit(0)

@@ -9,13 +9,18 @@ from invoke.program import Program
 from support_tunnel import __version__
 from support_tunnel.cli.called import DEVICE, speak_as_called
 from support_tunnel.cli.device.tasks import namespace
+from support_tunnel.cli.output import NOBODY_READS, turn_to_nobody
 
 __all__ = ["main"]
 
 
 def main() -> NoReturn:
     speak_as_called()
-    Program(namespace=namespace(), name=DEVICE, binary=DEVICE, binary_names=[DEVICE], version=__version__).run()
+    program = Program(namespace=namespace(), name=DEVICE, binary=DEVICE, binary_names=[DEVICE], version=__version__)
+    try:
+        program.run()
+    except BrokenPipeError:  # `support-tunnel --list | head`
+        raise SystemExit(NOBODY_READS if turn_to_nobody() else 1) from None
     raise SystemExit(0)
 
 
