@@ -52,7 +52,7 @@ def test_killed_at_any_request_nothing_stays(played: Ground, ends: bool) -> None
     killed = [done.requests for _, done in trials if done.ended == KILLED]
     (_, last), *others = [one for one in trials if one[1].ended != KILLED]
     assert (last.ended, others) == (DONE, [])
-    assert sorted({*killed}) == [*range(1, last.requests + 1)], "a request at which nobody was killed"
+    assert {*range(1, last.requests + 1)} <= {*killed}, "a request at which nobody was killed"
 
 
 @settings(

@@ -76,6 +76,8 @@ class Story(NamedTuple):
     sweeper: Sweeper = "same"
     call: Kill | None = None
     """Killed at this port call in place of a request."""
+    step: int = 0
+    """Killed at this step of the local cloud in place of a request."""
 
 
 KINDS = (*TROUBLES, "clock ahead", "clock behind")
@@ -195,6 +197,7 @@ class Ground:
             ahead=story.ahead if story else 0.0,
             call=call.number if call else 0,
             side=call.side if call else "before",
+            step=story.step if story else 0,
             record=str(self._record) if story else "",
         )
         return self._victims.run(task, self._ambush.victim.set_result)

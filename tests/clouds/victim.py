@@ -27,6 +27,7 @@ from support_tunnel.flows.admin.sweep import sweep
 from support_tunnel.flows.library import Library
 from support_tunnel.testing.faults import Fault, FaultWiring, Side, killing
 from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
+from tests.clouds.local import die_at
 from tests.clouds.reached import cloud_at
 from tests.flows.turns import TurnClock
 from tests.flows.world import REPOSITORY, World
@@ -57,6 +58,8 @@ class Task:
     call: int = 0
     side: Side = "before"
     record: str = ""
+    step: int = 0
+    """Killed at this step of the local cloud (from 1; 0: at none)."""
 
 
 class Machine:
@@ -165,6 +168,8 @@ def _end_of(task: Task) -> int:
         say(pid=os.getpid())
         sys.stdin.readline()
 
+    if task.step:
+        die_at(task.step)
     try:
         do(task, ready)
     except (SupportTunnelError, OSError):
