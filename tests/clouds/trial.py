@@ -118,7 +118,7 @@ class Ground:
         ambush.now = lambda: START + timedelta(seconds=self._passed)
         self._passed = 0.0
         self._fresh()
-        ambush.learn(self._cloud().servers)
+        ambush.learn(self.cloud().servers)
         self._library = stand_ins(folder / "roles")
         assert self._run("create", folder / "rehearsal") == DONE
 
@@ -173,24 +173,28 @@ class Ground:
         provider.foreign(THEIRS)
         if CLOUDS[provider.name].firewall is not None:
             provider.foreign_wall(THEIRS)
-        self._cloud().create(COLLEAGUE)
+        self.cloud().create(COLLEAGUE)
         self._peopled = True
 
     def _fresh(self) -> None:
         self._ambush.provider = self._provider()
         self._ambush.planted = []
         self._ambush.lie_in_wait()
-        self._settings = self._ambush.provider.settings(self._ambush.url)
+        self.settings = self._ambush.provider.settings(self._ambush.url)
 
-    def _cloud(self) -> LibcloudCloud:
-        return cloud_at(self._ambush.provider.name, self._settings, ManualClock())
+    def cloud(self) -> LibcloudCloud:
+        """As an undisturbed tool reaches it."""
+        return cloud_at(self._ambush.provider.name, self.settings, ManualClock())
+
+    def everything(self) -> set[str]:
+        return set(self._ambush.provider.everything())
 
     def _run(self, verb: Verb, machine: Path, story: Story | None = None) -> int:
         call = story.call if story else None
         task = Task(
             verb,
             self._ambush.provider.name,
-            self._settings,
+            self.settings,
             folder=str(machine),
             roles=str(self._folder / "roles"),
             passed=self._passed,
@@ -204,7 +208,7 @@ class Ground:
 
     def _sweep(self, folder: Path, *, ahead: float = 0.0) -> Swept:
         machine = Machine(
-            self._ambush.provider.name, self._settings, folder, self._library, passed=self._passed, ahead=ahead
+            self._ambush.provider.name, self.settings, folder, self._library, passed=self._passed, ahead=ahead
         )
         return sweep(machine.ports())
 
