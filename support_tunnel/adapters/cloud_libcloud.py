@@ -7,6 +7,7 @@ That a server is gone is never taken on trust. How a cloud is asked (drivers, cr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -75,10 +76,20 @@ class LibcloudCloud:
         walls = [one for one in server_ids if one.startswith(FIREWALL)]
         servers = [one for one in server_ids if one not in walls]
         with hands(len(server_ids)) as pool:
-            return {
+            troubles = {
                 **(self._end_servers(servers, pool) if servers else {}),
                 **(self._end_walls(walls, pool) if walls else {}),
             }
+        self._tidy()
+        return troubles
+
+    def _tidy(self) -> None:
+        tidy, now = self.row.tidy, self._clock.now()
+        if tidy is not None:
+            with suppress(
+                SupportTunnelError
+            ):  # clutter costs nothing, so it is no trouble of a server; whoever ends the next one tries
+                self._line.ask_once(lambda driver, _: tidy(driver, min(now, self._line.now() or now)))
 
     def _end_servers(self, server_ids: Sequence[str], pool: Hands) -> Troubles:
         seen: list[Any] = []

@@ -50,7 +50,10 @@ class DigitalOcean(Rest):
                 lambda _: answer(200, _with_ours("list_sizes", "sizes", {"slug": "s-1vcpu-1gb", "regions": ["fra1"]})),
             ),
             (r"GET /v2/images/([\w-]+)", self._image),
-            ("GET /v2/tags", lambda request: self._page(request, "tags", [{"name": tag} for tag in sorted(self.tags)])),
+            (
+                "GET /v2/tags",
+                lambda request: self._page(request, "tags", [self._counted(tag) for tag in sorted(self.tags)]),
+            ),
             (
                 "GET /v2/account",
                 lambda _: answer(
@@ -135,6 +138,10 @@ class DigitalOcean(Rest):
         name = json.loads(request.body)["name"]
         self.tags.add(name)
         return answer(201, {"tag": {"name": name}})
+
+    def _counted(self, name: str) -> dict[str, Any]:
+        count = sum(name in droplet["tags"] for droplet in self.servers.values())
+        return {"name": name, "resources": {"count": count, "droplets": {"count": count}}}
 
     def _untag(self, _: Request, name: str) -> Answer:
         self.tags.discard(name)

@@ -7,6 +7,7 @@ the hour in which it is over and the attempt that it was made by.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from support_tunnel.adapters.clouds import digitalocean_health, words
@@ -17,6 +18,8 @@ from support_tunnel.core.ports import ServerSpec
 __all__ = ["DIGITALOCEAN"]
 
 _OURS = "st-tunnel"
+_TIDIED = 50
+"""Words that go at a time: DigitalOcean counts requests."""
 _NAME = re.compile(r"(.+)\.([0-9]+)\.([0-9a-f]+)")
 """Of a firewall of ours: the server's, its hour, its attempt."""
 _EVERYWHERE = {"addresses": ["0.0.0.0/0", "::/0"]}
@@ -81,6 +84,22 @@ def _close(driver: Any, wall: Opened, told: Told) -> None:
     driver.ex_remove_tag(f"{_OURS}:{wall.tags[_OURS]}")
 
 
+def _tidy(driver: Any, now: datetime) -> None:
+    """Words that nothing carries and nothing new will: of an attempt, and of an end that is past. Of many, some at a time.
+
+    A word goes from the whole account, so one that a server being made might get (its owner's, its tunnel's) is not touched.
+    """
+    over = [name for name, used in driver.ex_tags() if used == 0 and _is_over(name, now)]
+    for name in over[:_TIDIED]:
+        driver.ex_remove_tag(name)
+
+
+def _is_over(word: str, now: datetime) -> bool:
+    name, _, value = word.partition(":")
+    past = value.isascii() and value.isdigit() and int(value) < now.timestamp()
+    return (name == "st-expires" and past) or (name == "st-attempt" and re.fullmatch("[0-9a-f]{16}", value) is not None)
+
+
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
     wanted = words.by_word("size", DIGITALOCEAN.sizes, spec.size, told)
     return next((float(size.extra["price_hourly"]) for size in driver.list_sizes() if size.name == wanted), None)
@@ -104,6 +123,7 @@ DIGITALOCEAN = CloudRow(
         Setting("endpoint", "another address of the API than DigitalOcean's own"),
     ),
     listed=lambda driver: list(driver.ex_list_by_tag(_OURS)),
+    tidy=_tidy,
     firewall=Firewall(open=_open, listed=_walls, close=_close),
     sizes={"small": "s-1vcpu-1gb", "medium": "s-2vcpu-2gb"},
     images={"debian-12": "debian-12-x64", "debian-13": "debian-13-x64"},

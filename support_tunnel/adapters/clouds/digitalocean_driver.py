@@ -48,6 +48,11 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
         """Making one that is there is fine."""
         self._send("POST", "/v2/tags", {"name": name})
 
+    def ex_tags(self) -> list[tuple[str, int]]:
+        """All of the account, each with how many things carry it; -1 where that is not said."""
+        found = self._pages("/v2/tags", "tags")
+        return [(tag["name"], (tag.get("resources") or {}).get("count", -1)) for tag in found]
+
     def ex_remove_tag(self, name: str) -> None:
         self._send("DELETE", f"/v2/tags/{name}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from support_tunnel.core.device_health import Check
@@ -102,6 +103,8 @@ class CloudRow:
     Raises what the cloud says went wrong. Such a create may be sent again, whole.
     """
     destroy: Callable[[Any, Any], object] = lambda driver, node: driver.destroy_node(node)
+    tidy: Callable[[Any, datetime], object] | None = None
+    """Remove what ended servers leave in the account, where that is only clutter; the time by which what is over is told from what is not."""
     firewall: Firewall | None = None
     sizes: Mapping[str, str] = field(default_factory=dict)
     """Its word for each of our size classes."""
