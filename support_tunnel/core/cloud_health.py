@@ -92,7 +92,7 @@ def judge_right(right: str, held: bool | None, why: str = "") -> Check:
         return not_known(name, why, "Look whether these credentials have it, in the cloud's own console.")
     if held:
         return Check(name, "ok", "these credentials have it")
-    fix = f"Give these credentials {right}, as docs/clouds.md lists (Credentials and the least that they need)."
+    fix = f"Give these credentials {right}; docs/clouds has a page for each cloud that says how."
     return Check(name, "fail", "these credentials lack it", fix)
 
 

@@ -74,6 +74,15 @@ def test_who_may_not_launch_is_not_said_to_be_able_to_tag(amazon: Gate) -> None:
     assert "permission ec2:CreateTags" in states(checks, "unknown")
 
 
+def test_what_else_would_keep_a_server_from_being_launched_is_told_in_ec2s_words(amazon: Gate) -> None:
+    refused = Amazon.refused("VPCIdNotSpecified", "No default VPC for this user", status=400)
+    amazon.faults = [Fault(amazon.provider.creates, refused)]
+    checks = by_name(examined(amazon))
+    assert "No default VPC for this user" in checks["permission ec2:RunInstances"].said
+    assert checks["permission ec2:RunInstances"].state == checks["permission ec2:CreateTags"].state == "unknown"
+    assert checks["quota"].state == "unknown"
+
+
 def test_ec2_that_looks_for_the_thing_before_the_right(amazon: Gate) -> None:
     gone = Amazon.refused(
         "InvalidInstanceID.NotFound", "The instance ID 'i-00000000000000000' does not exist", status=400

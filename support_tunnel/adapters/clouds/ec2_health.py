@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from support_tunnel.adapters.cloud_failure import classify
+from support_tunnel.adapters.cloud_failure import as_cloud_error, classify
 from support_tunnel.adapters.clouds.looking import NOT_TOLD
 from support_tunnel.adapters.clouds.row import Look, Told, Wanted
 from support_tunnel.core.cloud_health import judge_offered, judge_right, judge_room, judge_there
@@ -73,8 +73,10 @@ class _Dry:
     """None: it was refused for another reason than rights, or not asked."""
     lacks: str = ""
     """The right that is missing, where EC2 names it."""
-    full: str = ""
-    """What EC2 says of a limit."""
+    full: bool = False
+    """Whether it was refused for a limit."""
+    said: str = ""
+    """What it was refused for, where that was no right."""
     done: bool = False
     """It was no dry run: the thing was done."""
 
@@ -83,14 +85,15 @@ def _rights(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
     looks = {right: _dry(driver, right) for right in wanted.rights if right.startswith(_LOOKING)}
     knows_dry_runs = any(dry.would and not dry.done for dry in looks.values())
     made = _made(driver, wanted, told) if knows_dry_runs else {}
-    full = next((dry.full for dry in made.values() if dry.full), "")
+    full = next((dry for dry in made.values() if dry.full), None)
     if full:
-        yield Check("quota", "fail", full, "End servers there, or have the limit raised in AWS's Service Quotas.")
+        yield Check("quota", "fail", full.said, "End servers there, or have the limit raised in AWS's Service Quotas.")
     else:
         yield judge_room(())
     for right in wanted.rights:
         dry = {**made, **looks}.get(right, _Dry())
-        yield judge_right(right, dry.would, NOT_TOLD if right in made else "this API answers no dry runs")
+        unsaid = NOT_TOLD if right in made else "no dry run of a mere look was answered as one"
+        yield judge_right(right, dry.would, dry.said or unsaid)
 
 
 def _made(driver: Any, wanted: Wanted, told: Told) -> dict[str, _Dry]:
@@ -145,12 +148,14 @@ def _dry(driver: Any, right: str, asked: Mapping[str, str] | None = None) -> _Dr
         text, kind = str(error), classify(error)
         if "DryRunOperation" in text:
             return _Dry(True)
-        if kind == "quota":
-            return _Dry(full=f"EC2 says: {text}")
         if kind in ("auth", "rate", "retry"):
             raise
-        named = re.search(r"not authorized to perform: (ec2:\w+)", text)
-        return _Dry(False if kind == "forbidden" else None, named[1] if named else "")
+        if kind == "forbidden":
+            named = re.search(r"not authorized to perform: (ec2:\w+)", text)
+            return _Dry(False, named[1] if named else "")
+        if "NotFound" in text or "Malformed" in text:
+            return _Dry()
+        return _Dry(full=kind == "quota", said=as_cloud_error("ec2", error).message)
     return _Dry(True, done=True)
 
 
