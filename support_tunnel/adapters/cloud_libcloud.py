@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from support_tunnel.adapters.cloud_endings import Hands, Troubles, end_all, hands
 from support_tunnel.adapters.cloud_failure import tail
+from support_tunnel.adapters.cloud_images import LibcloudImages
 from support_tunnel.adapters.cloud_line import PASSES, CloudLine
 from support_tunnel.adapters.cloud_making import CloudMaking
 from support_tunnel.adapters.cloud_seen import FIREWALL, OURS, CloudSeen
@@ -201,6 +202,10 @@ class LibcloudCloud:
         """For a person whose server does not come: asked once, since nothing hangs on it."""
         node = next((one for one in self._seen.nodes() if str(one.id) == server_id), None)
         return [] if node is None else tail(self._line.ask_once(lambda driver, _: self.row.written(driver, node)))
+
+    def images(self) -> LibcloudImages:
+        """Of the same account, by the same line."""
+        return LibcloudImages(self.row, self._line, self._clock)
 
     def hourly(self) -> float | None:
         """As the inventory says, else as the row knows; some clouds are asked."""

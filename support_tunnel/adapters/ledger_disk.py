@@ -26,7 +26,7 @@ __all__ = ["SCHEMA", "DiskLedger"]
 SCHEMA = 1
 SUFFIX = ".json"
 FIELDS = {field.name for field in dataclasses.fields(LedgerEntry)} | {"schema"}
-SINCE = {"headscale", "nonce", "ticket"}
+SINCE = {"headscale", "image", "nonce", "ticket"}
 """Fields that an older tool did not write."""
 REPORTS = "reports"
 """Folder beside the ledger's, so that what is over is no entry of it."""

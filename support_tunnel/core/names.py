@@ -78,3 +78,8 @@ class Names:
     def server(self) -> str:
         """Cloud name of the tunnel server."""
         return f"support-tunnel-{self.short}"
+
+    @property
+    def image(self) -> str:
+        """Cloud name of the image that is made of that server, where it is launched for one."""
+        return f"support-tunnel-image-{self.short}"

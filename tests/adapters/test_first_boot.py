@@ -25,6 +25,7 @@ from support_tunnel.core.ssh_key import new_keypair
 from support_tunnel.desired.user_data import render_user_data
 from support_tunnel.testing.scratch_cloud import scratch_cloud, start
 from tests.roles.hosts import HOUR, LOGIN, PATIENCE, TEMPLATES, apply, run, server_variables, soon
+from tests.roles.offered import take_off_and_offer
 
 pytestmark = pytest.mark.onebox
 
@@ -81,31 +82,6 @@ def test_the_schema_finds_a_misspelt_word(right: str, wrong: str, tmp_path: Path
 
 # --- one state by three ways --------------------------------------------------------------------------------------------
 
-_OFFER = r"""
-set -eu
-offered=/srv/offered
-mkdir -p $offered/root/DEBIAN
-dpkg -L cloud-init | while read -r path; do
-  if [ -d "$path" ]; then mkdir -p "$offered/root$path"; else cp -a --parents "$path" $offered/root || true; fi
-done
-dpkg-query -s cloud-init | sed '/^Status:/d; /^Conffiles:/d; /^ \//d' >$offered/root/DEBIAN/control
-for part in preinst postinst prerm postrm config templates conffiles; do
-  [ ! -e /var/lib/dpkg/info/cloud-init.$part ] || cp /var/lib/dpkg/info/cloud-init.$part $offered/root/DEBIAN/$part
-done
-dpkg-deb --root-owner-group --build $offered/root $offered/cloud-init.deb
-{ cat $offered/root/DEBIAN/control
-  echo "Filename: ./cloud-init.deb"
-  echo "Size: $(stat -c %s $offered/cloud-init.deb)"
-  echo "SHA256: $(sha256sum $offered/cloud-init.deb | cut -d' ' -f1)"
-} >$offered/Packages
-rm -r $offered/root
-dpkg --purge cloud-init
-rm -rf /etc/cloud /run/cloud-init /etc/apt/sources.list.d/*
-echo "deb [trusted=yes] file:$offered ./" >/etc/apt/sources.list
-! command -v cloud-init
-"""
-"""Take cloud-init off a node, as on an image that has none, and let its apt offer it: the package is put together again from what was installed."""
-
 _STATE = r"""
 set -eu
 cd /
@@ -142,7 +118,9 @@ def boots() -> Iterator[Boots]:
         late = start(driver, "server", "debian-13", auth=NodeAuthSSHKey(LOGIN_PUBLIC))
         own = start(driver, "server", "debian-13", auth=NodeAuthSSHKey(LOGIN_PUBLIC), ex_host_key=FIRST)
         with root(late) as shell:
-            offered = run(shell, _OFFER)
+            offered = run(
+                shell, take_off_and_offer("cloud-init") + "rm -rf /etc/cloud /run/cloud-init; ! command -v cloud-init"
+            )
             assert offered.status == 0, offered.stderr
             # On Google the document is read from the metadata server; here it lies where another data source finds it.
             told = run(shell, f"mkdir -p {SEED} && cat >{SEED}/user-data <<'END'\n{DOCUMENT}END\n")

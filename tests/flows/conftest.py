@@ -37,7 +37,14 @@ def world(make_world: Callable[..., World]) -> World:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """Stand-ins: what the roles do is not looked at here, and the real ones take as long to compile as all the rest."""
     roles = tmp_path_factory.mktemp("roles")
-    for name in ("tunnel_server", "device_tunnel", "device_access", "headscale", "tailscale_node"):
+    for name in (
+        "tunnel_server",
+        "tunnel_server_packages",
+        "device_tunnel",
+        "device_access",
+        "headscale",
+        "tailscale_node",
+    ):
         tasks = roles / name / "tasks"
         tasks.mkdir(parents=True)
         task = f"- name: Stand-in\n  ansible.builtin.file: {{path: /run/{name}, state: directory, mode: '0700'}}\n"

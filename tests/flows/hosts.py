@@ -16,7 +16,9 @@ from support_tunnel.core.names import Names, TunnelId
 from support_tunnel.core.ports import Cloud, Completed
 from support_tunnel.core.secret import Secret
 from support_tunnel.desired import probes, tailnet_probes, undo_script
+from support_tunnel.desired.cleaning import clean
 from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
+from support_tunnel.flows.admin.launch import LOGIN_USER
 from support_tunnel.testing.hosts import FakeConnector, FakeServerShell
 
 TAILSCALE = "/opt/tailscale"
@@ -194,6 +196,7 @@ class ServerModel(FakeServerShell):
 
     def __init__(self, host_key: str, wireguard: str) -> None:
         super().__init__()
+        self.stays_unclean = False
         self._keys = f"ssh\t{host_key}\nwireguard\t{wireguard}\n"
         self.breaks_off = False
         self.on_script: Callable[[], None] = lambda: None
@@ -208,6 +211,8 @@ class ServerModel(FakeServerShell):
             return Completed(0, self._keys, "")
         if text == tailnet_probes.coordinator_key(API_KEY_SECONDS).reveal():
             return Completed(0, f"key\t{self.on_api_key()}\n", "")
+        if text == clean(LOGIN_USER, turn_off=True).reveal():
+            return Completed(1, "", "etc/ssh/x\nstill a key\n") if self.stays_unclean else Completed(0, "", "")
         if " ping " in text:
             return Completed(0, "way\tdirect\n", "")
         if "tailscale_node" in text:

@@ -27,6 +27,7 @@ from support_tunnel.core.errors import (
 )
 from support_tunnel.core.st1.paths import Transport
 from support_tunnel.core.st1.people import Helper
+from support_tunnel.flows.admin.bake import bake, remove_image
 from support_tunnel.flows.device.connect import connect_approved
 from support_tunnel.flows.device.end_session import end_session
 from support_tunnel.flows.device.expire import expire
@@ -46,6 +47,7 @@ MAY_RAISE: dict[str, tuple[BaseException, ...]] = {
     "acquaintances": OF_FILES,
     "certifier": (HostError("certificate.refused", "the token was not touched"),),
     "cloud": (CloudError("cloud.unavailable", "500, try again"),),
+    "images": (CloudError("cloud.unbaked", "it was not finished in time"),),
     "connector": OF_HOSTS,
     "coordinator": (
         CoordinatorError("headscale.unavailable", "500, its database is gone"),
@@ -158,6 +160,14 @@ def over_on_standing(world: World) -> None:
     job(world, lambda: world.clock.pause(LONG))
 
 
+def baked(world: World, wiring: FaultWiring) -> Job:
+    return job(world, lambda: bake(world.admin_ports(wiring)))
+
+
+def has_image(world: World) -> None:
+    baked(world, FaultWiring())
+
+
 def ended(world: World, wiring: FaultWiring) -> None:
     ports = world.device_ports(wiring)
     with ports.vault.hold(world.tunnel):
@@ -227,6 +237,12 @@ VERBS = {
     ),
     "sweep, standing": Verb(
         over_on_standing, lambda world, wiring: job(world, lambda: world.sweep(wiring)), everybody_cleans_up, HEADSCALE
+    ),
+    "bake": Verb(lambda world: None, baked, everybody_cleans_up),
+    "remove_image": Verb(
+        has_image,
+        lambda world, wiring: job(world, lambda: remove_image(world.admin_ports(wiring), world.images.baked()[0].name)),
+        everybody_cleans_up,
     ),
     "stop, headscale": Verb(
         connected, lambda world, wiring: job(world, lambda: world.stop_by_admin(wiring)), everybody_cleans_up, HEADSCALE
@@ -329,6 +345,8 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "go_on": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "connect_approved": {"acquaintances", "hooks", "journal", "mailbox", "shell", "vault"},
         "expire": {"journal", "mailbox", "shell", "vault"},
+        "bake": {"account", "cloud", "connector", "images", "ledger", "own_node", "server", "vault"},
+        "remove_image": {"images"},
         "stop": {"account", "cloud", "ledger", "mailbox", "own_node", "vault"},
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},

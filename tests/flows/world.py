@@ -49,6 +49,7 @@ from support_tunnel.testing.certifying import FakeCertifier
 from support_tunnel.testing.clock import START, ManualClock
 from support_tunnel.testing.fake_cloud import FakeCloud
 from support_tunnel.testing.fake_headscale import FakeHeadscale
+from support_tunnel.testing.fake_images import FakeImages
 from support_tunnel.testing.fake_mailbox import FakePostOffice
 from support_tunnel.testing.faults import FaultWiring
 from support_tunnel.testing.hooks import FakeHooks
@@ -104,6 +105,7 @@ class World:
         self.office = FakePostOffice(self.manual)
         self.cloud = FakeCloud(folder / "cloud")
         self.foreign = self.cloud.create(FOREIGN)
+        self.images = FakeImages(folder / "images", self.cloud)
         self.device_ahead = timedelta(0)
         """Of the device's clock from everybody else's."""
         self.device = DeviceModel(self.cloud)
@@ -173,6 +175,7 @@ class World:
             "clock": self.clock,
             "mailbox_for": lambda claim: wrap("mailbox", TurnMailbox(self.turns, self.office.admin(name, claim=claim))),
             "clouds": {"fake": wrap("cloud", self.cloud)},
+            "images": {"fake": wrap("images", self.images)},
             "cloud": "fake",
             "connector": wrap("connector", CloudConnector(self.server, self.cloud)),
             "door": wrap("door", self.door),
@@ -290,6 +293,7 @@ class World:
             *(f"ledger entry at {entry.stage}" for entry in self.ledger.entries()),
             *(f"keys of {tunnel[:8]}" for tunnel in self.admin_vault.tunnels()),
             *(f"server {server.name}" for server in self.cloud.servers()),
+            *(f"image {image.name}, half-made" for image in self.images.baked() if not image.ready),
             *(f"own node of {tunnel[:8]}" for tunnel in self.own_node.tunnels()),
             *(f"on the standing server: {thing}" for thing in self.left_on_standing()),
             *([] if self.cloud.everything() == [self.foreign] else ["somebody else's server was touched"]),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support_tunnel.adapters.clouds.row import CloudRow, Setting, Told
+from support_tunnel.adapters.clouds.row import Baking, CloudRow, Setting, Told
 from support_tunnel.core.errors import UsageError
-from support_tunnel.core.ports import ServerSpec
+from support_tunnel.core.ports import Image, ServerSpec
 
 __all__ = ["LOCAL"]
 
@@ -19,13 +19,14 @@ def _connect(told: Told) -> Any:
 
     local_cloud.register()
     root = [Path(told["root"])] if told.get("root") else []
-    return get_driver("local")(*root, ex_seen=told.get("seen", ()))
+    baked = {"ex_baked": Path(told["baked"])} if told.get("baked") else {}
+    return get_driver("local")(*root, ex_seen=told.get("seen", ()), **baked)
 
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
     return {
         "size": _named("size", spec.size, driver.list_sizes()),
-        "image": _named("image", spec.image, driver.list_images()),
+        "image": _named("image", told.get("image") or spec.image, driver.list_images()),
         "ex_userdata": spec.user_data,
         "ex_tags": dict(spec.tags),
         "ex_expires": int(spec.expires.timestamp()),
@@ -52,7 +53,16 @@ LOCAL = CloudRow(
     tags=lambda node: node.extra["tags"],
     address=_address,
     genuine=lambda driver: bool(driver.list_locations()),
-    settings=(Setting("root", "the folder that holds the cloud"),),
+    settings=(
+        Setting("root", "the folder that holds the cloud"),
+        Setting("image", "an image that `fab bake-image` made, in place of Debian 13"),
+        Setting("baked", "the folder of such images"),
+    ),
+    baking=Baking(
+        make=lambda driver, node, name, tags, told: driver.ex_bake(node, name, tags),
+        listed=lambda driver, told: [Image(one.name, one.name, one.name, True, one.tags) for one in driver.ex_baked()],
+        remove=lambda driver, name, told: driver.ex_unbake(name),
+    ),
     ends_itself="its memory is this machine's",
     billed_when_off=False,
     written=lambda driver, node: driver.ex_console(node),

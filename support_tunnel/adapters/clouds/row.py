@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from support_tunnel.core.device_health import Check
-from support_tunnel.core.ports import ServerSpec
+from support_tunnel.core.ports import Image, ServerSpec
 
-__all__ = ["CloudRow", "Firewall", "Look", "Opened", "Setting", "Told", "Wanted"]
+__all__ = ["Baking", "CloudRow", "Firewall", "Look", "Opened", "Setting", "Told", "Wanted"]
 
 Told = Mapping[str, Any]
 """A cloud's settings as the inventory has them: text by name, a Secret where the row says so."""
@@ -79,6 +79,20 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Baking:
+    """Images of our own, made of a server. Only `listed` and `remove` may be asked twice."""
+
+    make: Callable[[Any, Any, str, Mapping[str, str], Told], object]
+    """Begin one of this node, with this name and these tags."""
+    listed: Callable[[Any, Told], Sequence[Image]]
+    """At least those that carry our tag, unfinished ones too."""
+    remove: Callable[[Any, str, Told], object]
+    """Remove the one of this id, with the disk's copy that it is made of."""
+    of_what_is_off: bool = True
+    """Whether the server turns itself off before. Not where that would end it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloudRow:
     name: str
     connect: Callable[[Told], Any]
@@ -106,6 +120,8 @@ class CloudRow:
     tidy: Callable[[Any, datetime], object] | None = None
     """Remove what ended servers leave in the account, where that is only clutter; the time by which what is over is told from what is not."""
     firewall: Firewall | None = None
+    baking: Baking | None = None
+    """None: we make no images there."""
     sizes: Mapping[str, str] = field(default_factory=dict)
     """Its word for each of our size classes."""
     images: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from libcloud.compute.base import Node, NodeAuthSSHKey, NodeDriver, NodeImage, N
 from libcloud.compute.types import NodeState as CloudState
 
 from support_tunnel.adapters.clock import SystemClock
-from support_tunnel.adapters.local_cloud.images import IMAGES
+from support_tunnel.adapters.local_cloud.baked import BAKED, Baked, baked
 from support_tunnel.adapters.local_cloud.layout import DEFAULT_ROOT, CloudLayout
 from support_tunnel.adapters.local_cloud.nodes import NodeRequest, Nodes, NodeState, NodeView
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot
@@ -42,13 +42,13 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
     website = "https://libcloud.apache.org/"
     features: ClassVar[dict[str, list[str]]] = {"create_node": ["ssh_key"]}
 
-    def __init__(self, key: str | Path = DEFAULT_ROOT, *, ex_seen: Iterable[Path] = ()) -> None:
+    def __init__(self, key: str | Path = DEFAULT_ROOT, *, ex_seen: Iterable[Path] = (), ex_baked: Path = BAKED) -> None:
         # The base class's own __init__ would open an HTTP connection.
         self.key = str(key)
         self.secret = self.region = self.connection = None
         self.seen = tuple(ex_seen)
         """Folders of this machine that every node sees, as with `ex_bind_ro`."""
-        self.nodes = Nodes(CloudLayout(Path(key)), SystemClock())
+        self.nodes = Nodes(CloudLayout(Path(key)), SystemClock(), ex_baked)
 
     def list_locations(self) -> list[NodeLocation]:
         return [NodeLocation("here", "this machine", "", self)]
@@ -58,7 +58,7 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
         return [NodeSize("small", "small", 512, 0, 0, 0.0, self)]
 
     def list_images(self, location: NodeLocation | None = None) -> list[NodeImage]:
-        return [NodeImage(image.id, image.name, self) for image in IMAGES.values()]
+        return [NodeImage(image.id, image.name, self) for image in self.nodes.images().values()]
 
     def create_node(
         self,
@@ -108,6 +108,16 @@ class LocalNodeDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no type
     def ex_snapshot(self, node: Node) -> Snapshot:
         """What is on the node's disk now, for `snapshot.changes`."""
         return self.nodes.snapshot(node.id)
+
+    def ex_bake(self, node: Node, name: str, tags: Mapping[str, str]) -> None:
+        """Make an image of a node that is off; it is listed among the images then."""
+        self.nodes.bake(node.id, name, tags)
+
+    def ex_baked(self) -> list[Baked]:
+        return [image for image, _ in baked(self.nodes.baked).values()]
+
+    def ex_unbake(self, name: str) -> None:
+        self.nodes.unbake(name)
 
     def ex_console(self, node: Node) -> str:
         """What the node's init and its services have written on its console."""

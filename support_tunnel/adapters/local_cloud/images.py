@@ -39,6 +39,8 @@ class Image:
     name: str
     cloud_init: bool
     """Whether user-data does anything."""
+    root: Path | None = None
+    """Its file tree, where somebody baked it."""
 
 
 IMAGES = {
@@ -52,7 +54,7 @@ IMAGES = {
 
 def lower_of(image: Image) -> Path:
     """Folder that is the node's lower layer; builds it when this machine has none yet (half a minute or more)."""
-    return Path("/") if image.id == "host" else debian_13()
+    return image.root or (Path("/") if image.id == "host" else debian_13())
 
 
 def debian_13(cache: Path = CACHE) -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from support_tunnel.adapters.local_cloud import container, furnish, network, overlay, prerequisites
+from support_tunnel.adapters.local_cloud import baked, container, furnish, network, overlay, prerequisites
 from support_tunnel.adapters.local_cloud.images import IMAGES, Image, lower_of
 from support_tunnel.adapters.local_cloud.layout import CloudLayout, NodeLayout
 from support_tunnel.adapters.local_cloud.records import NodeRecord, is_locked, load_record, locked, save_record
@@ -73,10 +73,41 @@ class Nodes:
 
     cloud: CloudLayout
     clock: Clock
+    baked: Path = baked.BAKED
+    """Folder of the images that were made of nodes."""
+
+    def images(self) -> dict[str, Image]:
+        """By id: the two that there always are, and those that were baked."""
+        ours = baked.baked(self.baked)
+        return IMAGES | {
+            name: Image(name, "made of a node", cloud_init=image.cloud_init, root=root)
+            for name, (image, root) in ours.items()
+        }
+
+    def bake(self, node_id: str, name: str, tags: Mapping[str, str]) -> None:
+        """Make an image of a node that is off. Raises CloudError `cloud.unknown-node`, `cloud.in-use`."""
+        place = self.cloud.node(node_id)
+        with locked(place.folder) as there:
+            record = load_record(place) if there else None
+            if record is None or not record.made:
+                raise CloudError("cloud.unknown-node", f"there is no node {node_id} that an image could be made of")
+            if container.members(place):
+                raise CloudError(
+                    "cloud.in-use", f"node {node_id} still runs: what it writes would be half in the image"
+                )
+            cloud_init = self.images()[record.image].cloud_init
+            baked.bake(self.baked, name, place.merged, tags, cloud_init=cloud_init)
+
+    def unbake(self, name: str) -> None:
+        """Remove an image; gone already is fine. Raises CloudError `cloud.in-use` while a node of this cloud stands on it."""
+        records = [load_record(self.cloud.node(node_id)) for node_id in self.cloud.node_ids()]
+        if any(record.image == name for record in records if record is not None):
+            raise CloudError("cloud.in-use", f"a node stands on the image {name}", next_step="Destroy it first.")
+        baked.remove(self.baked, name)
 
     def create(self, request: NodeRequest) -> NodeRecord:
         """Make and start a node; returns while it boots. Leaves nothing behind when it fails."""
-        image = _check(request)
+        image = _check(request, self.images())
         prerequisites.check(image)
         lower = lower_of(image)
         place = self.cloud.node(self.cloud.new_id())
@@ -238,10 +269,10 @@ def _furnish(request: NodeRequest, record: NodeRecord, lower: Path, place: NodeL
     return dataclasses.replace(record, host_key=line)
 
 
-def _check(request: NodeRequest) -> Image:
-    image = IMAGES.get(request.image)
+def _check(request: NodeRequest, images: Mapping[str, Image]) -> Image:
+    image = images.get(request.image)
     if image is None:
-        known = ", ".join(IMAGES)
+        known = ", ".join(images)
         raise UsageError("cloud.image-unknown", f"the local cloud has no image {request.image!r}; it has {known}")
     if request.user_data and not image.cloud_init:
         raise UsageError("cloud.user-data", f"nodes of the image {image.id} run no cloud-init and take no user-data")

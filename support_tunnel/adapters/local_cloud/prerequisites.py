@@ -41,7 +41,7 @@ def check(image: Image) -> None:
     """Raises UsageError `cloud.root-needed` or HostError `cloud.packages`."""
     if os.geteuid() != 0:
         raise UsageError("cloud.root-needed", "the local cloud needs root", next_step="Run the same command with sudo.")
-    programs = _PROGRAMS | _FOR_IMAGE[image.id]
+    programs = _PROGRAMS | _FOR_IMAGE.get(image.id, {})
     path = environment()["PATH"]
     missing = sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
     if image.id == "debian-13" and not Path(KEYRING).exists():

@@ -11,6 +11,7 @@ from invoke.context import Context
 
 from support_tunnel.cli.admin import key_tasks, tunnel_tasks
 from support_tunnel.cli.admin.answering import Asked, answer, connected, read_aloud
+from support_tunnel.cli.admin.bake_task import bake_image
 from support_tunnel.cli.admin.converge_task import converge
 from support_tunnel.cli.admin.cost_task import cost
 from support_tunnel.cli.admin.doctor import doctor
@@ -150,6 +151,7 @@ def namespace() -> Collection:
         settings,
         doctor,
         cost,
+        bake_image,
         explain,
         connect,
         command,

@@ -96,13 +96,15 @@ def admin_ports(
         )
         return wrapped("coordinator", client)
 
+    clouds = {
+        name: LibcloudCloud(name, of, clock, secret=read_secret, besides=_besides(name))
+        for name, of in settings.clouds.items()
+    }
     return AdminPorts(
         clock=clock,
         mailbox_for=mailbox_for,
-        clouds={
-            name: wrapped("cloud", LibcloudCloud(name, of, clock, secret=read_secret, besides=_besides(name)))
-            for name, of in settings.clouds.items()
-        },
+        clouds={name: wrapped("cloud", cloud) for name, cloud in clouds.items()},
+        images={name: wrapped("images", cloud.images()) for name, cloud in clouds.items()},
         cloud=_known(settings, settings.cloud),
         connector=wrapped("connector", SshConnector(clock, allow_classical=allow_classical_ssh)),
         door=wrapped("door", SshDoor(vault, allow_classical=allow_classical_ssh)),

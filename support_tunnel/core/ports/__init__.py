@@ -30,6 +30,7 @@ from support_tunnel.core.ports.hosts import (
     ThroughOwnNode,
     ThroughServer,
 )
+from support_tunnel.core.ports.images import Image, Images
 from support_tunnel.core.ports.keeping import Account, Ledger, LedgerEntry, Stage, Vault
 from support_tunnel.core.ports.looking import ApiLook, ApiSeen
 from support_tunnel.core.ports.mailbox import LONGEST_LIFE, LONGEST_POLL, Blob, Mailbox, Slot, TunnelRow
@@ -56,6 +57,8 @@ __all__ = [
     "HookRun",
     "Hooks",
     "Hops",
+    "Image",
+    "Images",
     "JoinKey",
     "Joining",
     "Journal",

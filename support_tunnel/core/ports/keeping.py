@@ -35,6 +35,8 @@ class LedgerEntry:
     """Address of the standing Headscale server it is on; `cloud` is empty then."""
     ticket: str = ""
     """As the admin gave it."""
+    image: str = ""
+    """Name of the image that its server is launched for, until that is whole: what has this name then is half-made."""
     nonce: str = ""
     """8 hex digits, drawn before there is a record on the standing server, and part of it: another admin's has others."""
 

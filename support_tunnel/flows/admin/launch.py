@@ -20,7 +20,17 @@ from support_tunnel.desired import probes
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
 
-__all__ = ["LOGIN_USER", "MARGIN", "TAILSCALE_PORT", "Launched", "launch", "open_ports", "server_variables"]
+__all__ = [
+    "LOGIN_USER",
+    "MARGIN",
+    "TAILSCALE_PORT",
+    "Booted",
+    "Launched",
+    "boot",
+    "launch",
+    "open_ports",
+    "server_variables",
+]
 
 LOGIN_USER = "tunnel-admin"
 ADDRESS_PATIENCE = 180.0
@@ -46,6 +56,15 @@ class Launched:
         return [WireguardPath(f"{address}:{port}", self.wireguard_public) for port in self.reached.udp_ports]
 
 
+@dataclass(frozen=True, slots=True)
+class Booted:
+    server: Server
+    shell: ServerShell
+    """Logged in under the host key of the user-data."""
+    login_private: Secret[str]
+    host_key: str
+
+
 def launch(
     ports: AdminPorts, code: Code, entry: LedgerEntry, transports: Sequence[Transport], *, coordinated: bool
 ) -> Launched:
@@ -54,23 +73,47 @@ def launch(
     `coordinated`: it is to be a Headscale too, whose ports its cloud lets through then. Raises CloudError, HostError; the
     caller tears down.
     """
+    port = 20_000 + secrets.randbelow(40_000)
+    doors = {"wireguard": port, "wireguard-443": SECOND_PORT}
+    udp_ports = tuple(number for name, number in doors.items() if name in transports)
+    booted = boot(ports, entry, open_ports(udp_ports, coordinated=coordinated))
+    server, shell, login_private = booted.server, booted.shell, booted.login_private
+    reached = Reached(booted.host_key, port, code.network, udp_ports=udp_ports)
+    try:
+        ports.progress.step("Applying the role tunnel_server, rotating the host key")
+        ports.library.converge(
+            shell,
+            ("tunnel_server",),
+            server_variables(entry, reached),
+            host="the tunnel server",
+            timeout=300,
+        )
+        keys = probes.read(shell, probes.server_keys(), timeout=30)
+    finally:
+        shell.close()
+    ports.progress.step("Second contact: under the server's own key")
+    shell = ports.connector.connect(
+        server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
+    )
+    return Launched(server, shell, keys["wireguard"], replace(reached, host_key=keys["ssh"]))
+
+
+def boot(ports: AdminPorts, entry: LedgerEntry, doors: tuple[OpenPort, ...]) -> Booted:
+    """From nothing to a login on a server that is as its user-data made it. Raises CloudError, HostError; the caller tears down."""
     # Here, with Jinja2: `fab stop` and `fab sweep` import this module as well.
     from support_tunnel.desired.user_data import render_user_data
 
-    tunnel, names = code.tunnel, Names(code.tunnel)
+    tunnel, names = entry.tunnel, Names(entry.tunnel)
     first_private, first_public = ssh_key.new_keypair("tunnel server, first minute")
     login_private, login_public = ssh_key.new_keypair(f"support-tunnel {names.short}")
     ports.vault.put(tunnel, LOGIN_KEY, Secret(login_private.reveal().encode()))
     ports.progress.step(f"Launching the tunnel server ({entry.cloud})")
     cloud = ports.clouds[entry.cloud]
     expires = entry.expires + MARGIN
-    port = 20_000 + secrets.randbelow(40_000)
-    doors = {"wireguard": port, "wireguard-443": SECOND_PORT}
-    udp_ports = tuple(number for name, number in doors.items() if name in transports)
     server = cloud.create(
         ServerSpec(
             name=names.server,
-            open_ports=open_ports(udp_ports, coordinated=coordinated),
+            open_ports=doors,
             user_data=render_user_data(
                 ports.library.templates,
                 host_key_private=first_private,
@@ -102,24 +145,7 @@ def launch(
     except HostError:
         _tell_console(ports, entry.cloud, server)
         raise
-    reached = Reached(first_public, port, code.network, udp_ports=udp_ports)
-    try:
-        ports.progress.step("Applying the role tunnel_server, rotating the host key")
-        ports.library.converge(
-            shell,
-            ("tunnel_server",),
-            server_variables(entry, reached),
-            host="the tunnel server",
-            timeout=300,
-        )
-        keys = probes.read(shell, probes.server_keys(), timeout=30)
-    finally:
-        shell.close()
-    ports.progress.step("Second contact: under the server's own key")
-    shell = ports.connector.connect(
-        server.address, user=LOGIN_USER, private_key=login_private, host_key=keys["ssh"], timeout=30
-    )
-    return Launched(server, shell, keys["wireguard"], replace(reached, host_key=keys["ssh"]))
+    return Booted(server, shell, login_private, first_public)
 
 
 def open_ports(udp_ports: Sequence[int], *, coordinated: bool) -> tuple[OpenPort, ...]:

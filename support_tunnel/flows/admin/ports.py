@@ -15,6 +15,7 @@ from support_tunnel.core.ports import (
     Connector,
     Coordinator,
     Door,
+    Images,
     Ledger,
     Mailbox,
     OwnNode,
@@ -95,6 +96,8 @@ class AdminPorts:
     certifier: Certifier | None = None
     """Where an organisation's devices are helped; None: session keys are let in as they are."""
     coordinator_for: CoordinatorFor = _no_coordinator
+    images: Mapping[str, Images] = field(default_factory=dict)
+    """As `clouds`."""
     limits: Limits = field(default_factory=Limits)
     spend_cap: float | None = None
     """US dollars a month; None: no cap."""

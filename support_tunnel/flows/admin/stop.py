@@ -79,6 +79,9 @@ def end_tunnel(ports: AdminPorts, tunnel: TunnelId) -> Ended:
             if entry is not None:
                 _destroy(ports, entry)
             return_rented(ports, tunnel)
+    if entry is not None and entry.image:
+        with ending.step("image that was not finished removed"):
+            _remove_half_made(ports, entry)
     with ending.step("keys on this machine erased"):
         ports.vault.erase(tunnel)
     report = Report(tunnel, entry.ticket if entry else "", ports.clock.now(), tuple(ending.steps))
@@ -162,6 +165,13 @@ def _close_network(ports: AdminPorts, entry: LedgerEntry) -> list[str]:
         ports.progress.note(f"The tunnel's network ends with its server: {trouble.message}.")
         return [f"with its server: {trouble.message}"]
     return ["keys expired, nodes deleted, its list read again: empty"]
+
+
+def _remove_half_made(ports: AdminPorts, entry: LedgerEntry) -> None:
+    images = ports.images[entry.cloud]
+    for image in images.baked():
+        if image.name == entry.image:
+            images.remove(image.id)
 
 
 def _destroy(ports: AdminPorts, entry: LedgerEntry) -> None:
