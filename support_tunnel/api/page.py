@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -16,8 +17,9 @@ __all__ = ["HEADERS", "render"]
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { border-top: 1px solid #8888; padding-top: 1.5rem; } h2 code { font-size: 1.1rem; }
-table { border-collapse: collapse; width: 100%; } td { padding: .2rem .8rem .2rem 0; vertical-align: top; }
+h1 { line-height: 1.2; } h2 { border-top: 1px solid #8888; padding-top: 1.5rem; } h2 code { font-size: 1.1rem; }
+h3 { font-size: 1rem; margin-bottom: .2rem; } nav { columns: 20rem; } nav a { display: block; } code { overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; } td { padding: .2rem .8rem .2rem 0; vertical-align: top; } td:last-child { width: 70%; }
 pre { background: #8882; padding: .8rem; overflow-x: auto; } :root { color-scheme: light dark; }
 """
 HEADERS = {
@@ -31,25 +33,29 @@ HEADERS = {
 def render(document: Mapping[str, Any]) -> str:
     """Make the page of an OpenAPI 3.1 document; everything from the document is escaped."""
     info = document["info"]
+    operations = [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in sorted(document["paths"].items(), key=lambda one: not one[0].startswith("/v1/"))
+        for method, operation in methods.items()
+    ]
     return "".join(
         [
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}</title>',
+            '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+            f"<title>{escape(info['title'])}</title>",
             f"<style>{STYLE}</style><h1>{escape(info['title'])} {escape(info['version'])}</h1>",
-            *(f"<p>{escape(paragraph)}</p>" for paragraph in info["description"].split("\n\n")),
+            *(f"<p>{_words(paragraph)}</p>" for paragraph in info["description"].split("\n\n")),
             '<p>For programs: <a href="openapi.json">openapi.json</a></p>',
-            *(
-                part
-                for path, methods in document["paths"].items()
-                for method, operation in methods.items()
-                for part in _operation(document, f"{method.upper()} {path}", operation)
-            ),
+            "<nav>",
+            *(f'<a href="#{_anchor(name)}"><code>{escape(name)}</code></a>' for name, _ in operations),
+            "</nav>",
+            *(part for name, operation in operations for part in _operation(document, name, operation)),
             "</html>",
         ]
     )
 
 
 def _operation(document: Mapping[str, Any], name: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<h2><code>{escape(name)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
+    yield f'<h2 id="{_anchor(name)}"><code>{escape(name)}</code></h2><p>{_words(operation.get("description", ""))}</p>'
     if "security" in operation:
         yield "<p>Needs <code>Authorization: Bearer TOKEN</code>.</p>"
     if parameters := operation.get("parameters"):
@@ -83,7 +89,16 @@ def _properties(model: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
 
 
 def _table(rows: Iterator[tuple[str, str]]) -> str:
-    return "<table>" + "".join(f"<tr><td>{head}<td>{escape(words)}" for head, words in rows) + "</table>"
+    return "<table>" + "".join(f"<tr><td>{head}<td>{_words(words)}" for head, words in rows) + "</table>"
+
+
+def _words(text: str) -> str:
+    """What stands between backticks is code, as in every description of ours."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _resolve(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

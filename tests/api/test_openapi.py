@@ -129,7 +129,18 @@ def test_the_page_loads_nothing_and_says_so(api: RunningApi) -> None:
     assert f"style-src 'sha256-{b64encode(sha256(page.style.encode()).digest()).decode()}'" in policy
     assert not re.findall(r"url\(|@import|https?:", answer.text)
     for operation in OPERATIONS:
-        assert f"<code>{operation}</code>" in answer.text
+        assert f"<code>{operation}</code></h2>" in answer.text
+
+
+def test_the_page_is_read_from_its_top_on_a_phone_too(api: RunningApi) -> None:
+    text = httpx.get(f"{api.url}/docs", trust_env=False).text
+    anchors = re.findall(r'<a href="#([^"]+)">', text)
+    assert anchors == re.findall(r'<h2 id="([^"]+)">', text)
+    assert len(set(anchors)) == len(OPERATIONS)
+    assert anchors[0].startswith("put-v1-tunnels"), "what the service is for comes before what watches it"
+    assert 'name="viewport"' in text
+    assert "`" not in text
+    assert "<code>Retry-After</code>" in text
 
 
 def test_the_page_escapes_what_the_document_says() -> None:
