@@ -12,7 +12,7 @@ from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.core.st1.paths import Transport
 from support_tunnel.core.tailnet import read_policy
-from support_tunnel.flows.admin.create_server import create_server
+from support_tunnel.flows.admin.create_server import Terms, create_server
 from support_tunnel.flows.admin.record import STATE
 from support_tunnel.flows.library import Library
 from tests.flows.test_standing_play import HANA, HEADSCALE, everybody_stops
@@ -26,7 +26,7 @@ def world(make_world: Callable[..., World], library: Library) -> World:
     return made
 
 
-def refused(world: World, **asked: object) -> BaseException | None:
+def refused(world: World, *, require_own: Callable[[], None] = lambda: None, **asked: object) -> BaseException | None:
     device = world.turns.start(world.request)
     world.turns.run(until=lambda: world.code is not None)
     certified = asked.pop("certified", False)
@@ -37,10 +37,9 @@ def refused(world: World, **asked: object) -> BaseException | None:
         return create_server(
             world.admin_ports(certifier=world.certifier if certified else None),
             world.code,
-            name="Ann",
-            max_ttl=None,
+            Terms("Ann", **given),  # type: ignore[arg-type]  # as given
             read_aloud=print,
-            **given,  # type: ignore[arg-type]  # as given
+            require_own=require_own,
         )
 
     admin = world.turns.start(answer)
@@ -71,7 +70,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(
 ) -> None:
     world = make_world(library=library, transports=transports)
     world.has_standing()
-    error = refused(world, **asked)
+    error = refused(world, **asked)  # type: ignore[arg-type]  # as given
     assert isinstance(error, UsageError)
     assert error.code == code
     assert world.left_on_admin() == []
@@ -124,11 +123,8 @@ def test_the_ports_are_narrowed_in_the_answer(world: World) -> None:
         return create_server(
             world.admin_ports(),
             world.code,
-            name="Ann",
-            max_ttl=None,
+            Terms("Ann", server="standing", only_ports=(8080,)),
             read_aloud=world._read_aloud,
-            server="standing",
-            only_ports=(8080,),
         )
 
     device, admin = world.turns.start(world.request), world.turns.start(answer)

@@ -29,7 +29,7 @@ from support_tunnel.core.st1.people import Helper
 from support_tunnel.core.st1.signer import KeySigner, Signer, Trust
 from support_tunnel.core.tailnet import read_policy
 from support_tunnel.flows.admin.coordinate import API_KEY_SECONDS
-from support_tunnel.flows.admin.create_server import Answered, Where, create_server
+from support_tunnel.flows.admin.create_server import Answered, Terms, Where, create_server
 from support_tunnel.flows.admin.ports import AdminPorts, Programs, Standing
 from support_tunnel.flows.admin.stop import stop
 from support_tunnel.flows.admin.sweep import Swept, sweep
@@ -226,13 +226,15 @@ class World:
         return create_server(
             self.admin_ports(wiring, name=name, **changes),
             self.code,
-            name="Ann",
-            max_ttl=max_ttl,
+            Terms(
+                "Ann",
+                max_ttl=max_ttl,
+                ticket=self.ticket,
+                patience=self.admin_patience,
+                server=self.server_kind,
+                helpers=self.helpers,
+            ),
             read_aloud=self._read_aloud,
-            ticket=self.ticket,
-            patience=self.admin_patience,
-            server=self.server_kind,
-            helpers=self.helpers,
         )
 
     def stop_by_admin(self, wiring: FaultWiring | None = None) -> None:

@@ -66,7 +66,7 @@ def answer(asked: Asked) -> None:
     from support_tunnel.cli.admin.settings import load_admin_settings
     from support_tunnel.cli.admin.wiring import admin_ports
     from support_tunnel.core.names import parse_tunnel_id
-    from support_tunnel.flows.admin.create_server import create_server
+    from support_tunnel.flows.admin.create_server import Terms, create_server
     from support_tunnel.flows.admin.ports import AcceptedRisks
     from support_tunnel.flows.admin.unfinished import unfinished
 
@@ -100,13 +100,15 @@ def answer(asked: Asked) -> None:
         answered = create_server(
             ports,
             code,
-            name=chosen.display_name,
-            max_ttl=asked.minutes * 60 or None,
-            ticket=asked.ticket,
-            patience=asked.wait * 60,
-            server=where,
-            helpers=helpers,
-            only_ports=only or None,
+            Terms(
+                chosen.display_name,
+                max_ttl=asked.minutes * 60 or None,
+                ticket=asked.ticket,
+                patience=asked.wait * 60,
+                server=where,
+                helpers=helpers,
+                only_ports=only or None,
+            ),
             require_own=local,
             read_aloud=lambda digits: read_aloud(ports, digits, as_json=asked.json),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -28,7 +28,7 @@ from support_tunnel.flows.admin.spending import rent
 from support_tunnel.flows.admin.standing_server import require_place, require_standing, settle
 from support_tunnel.flows.admin.stop import tear_down
 
-__all__ = ["PATIENCE", "Answered", "Where", "create_server"]
+__all__ = ["PATIENCE", "Answered", "Terms", "Where", "create_server"]
 
 Where = Literal["own", "standing", "either"]
 
@@ -36,64 +36,49 @@ PATIENCE = 1800
 """Seconds for the device to take up the answer: at once where a tool waits for it, later where the owner left it waiting."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an admin decides about an answer.
+
+    `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the session's certificate.
+    `patience` seconds from now the device must have taken the answer up; the server lives as long, and for the session. `server`:
+    `either` is the standing one where there is one and the owner offers Headscale. `helpers` come along Headscale, with keys of their
+    own; `only_ports` of those that the owner offers.
+    """
+
+    name: str
+    max_ttl: int | None = None
+    ticket: str = ""
+    patience: int = PATIENCE
+    server: Where = "own"
+    helpers: Sequence[Helper] = ()
+    only_ports: Sequence[int] | None = None
+
+
 def create_server(
     ports: AdminPorts,
     code: Code,
+    terms: Terms,
     *,
-    name: str,
-    max_ttl: int | None,
     read_aloud: Callable[[str], None],
-    ticket: str = "",
-    patience: int = PATIENCE,
-    server: Where = "own",
-    helpers: Sequence[Helper] = (),
-    only_ports: Sequence[int] | None = None,
     require_own: Callable[[], None] = lambda: None,
 ) -> Answered:
     """Answer one request with a fresh server, or on the standing one; `read_aloud` is given the six digits when there are some.
 
-    `name` is how the owner sees this admin; `max_ttl` seconds, None for what is usual; `ticket` goes into the
-    session's certificate. `patience` seconds from now the device must have taken the answer up; the server lives as long, and
-    for the session. `helpers` come along Headscale, with keys of their own; `only_ports` of those that the owner offers. `either` is the
-    standing server where there is one and the owner offers Headscale. `require_own` raises what keeps this machine from
-    launching one, and is called where one is to be. Raises UsageError `tunnel.minutes`, `cost.unknown` and what
-    does not fit; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown, answered by
-    someone else or already in this admin's ledger.
+    `require_own` raises what keeps this machine from launching one, and is called where one is to be. Raises UsageError
+    `tunnel.minutes`, `cost.unknown` and what does not fit; WrongState `tunnels.full`, `cost.cap`, and when the tunnel is unknown,
+    answered by someone else or already in this admin's ledger.
     """
     tunnel = code.tunnel
-    named = identity(tunnel, name, ticket)
-    if ports.ledger.read(tunnel) is not None:
-        raise WrongState(
-            "tunnel.known",
-            f"you already have tunnel {tunnel[:8]}",
-            next_step=f"Use `fab connect {tunnel[:8]}`, or end it with `fab stop {tunnel[:8]}`.",
-        )
+    named = identity(tunnel, terms.name, terms.ticket)
+    _require_new(ports, tunnel)
     signer = ports.signer()
     mailbox = ports.mailbox_for(code.claim)
     ports.progress.step("Reading the request")
     offer = _read_offer(ports, code, mailbox)
-    # All of this before anything is made.
-    require_fitting(offer.offer, name, helpers, only_ports, organised=ports.certifier is not None)
-    standing = _standing(ports, server, offer)
-    if standing is None and (helpers or offer.offer.transports == ("headscale",)):
-        require_programs(ports)
-    if standing is not None:
-        require_place(ports, standing, code)
-    else:
-        require_own()
-    ttl = ports.limits.seconds(max_ttl, offer.offer.max_ttl)
-    now = ports.clock.now()
-    entry = LedgerEntry(
-        tunnel=tunnel,
-        cloud="" if standing else ports.cloud,
-        stage="intended",
-        created=now,
-        expires=now + timedelta(seconds=ttl + patience),
-        device_name=offer.offer.name,
-        headscale=standing.url if standing else "",
-        ticket=ticket,
-        nonce=secrets.token_hex(4) if standing else "",
-    )
+    standing = _place(ports, code, terms, offer, require_own)
+    ttl = ports.limits.seconds(terms.max_ttl, offer.offer.max_ttl)
+    entry = _entry(ports, code, terms, offer, standing, ttl)
     with ports.vault.hold(tunnel):
         try:
             with ports.vault.turn():  # two tools at the last place
@@ -108,11 +93,11 @@ def create_server(
             meeting: Meeting
             paths: tuple[Path, ...]
             if standing:
-                meeting, paths = settle(ports, code, entry, standing, name, tuple(helpers))
+                meeting, paths = settle(ports, code, entry, standing, terms.name, tuple(terms.helpers))
                 # Only now: with the claim an end closes the mailbox, and what is refused here may be tried again by the same code.
                 ports.vault.put(tunnel, CLAIM, code.claim)
             else:
-                meeting, paths = set_up(ports, code, entry, offer, helpers)
+                meeting, paths = set_up(ports, code, entry, offer, terms.helpers)
             try:
                 session_private, session_public = ssh_key.new_keypair(f"support session {tunnel[:8]}")
                 ports.vault.put(tunnel, SESSION_KEY, Secret(session_private.reveal().encode()))
@@ -121,10 +106,10 @@ def create_server(
                     ssh_keys=(session_public,),
                     scope=offer.offer.scope,
                     ttl=ttl,
-                    name=name,
+                    name=terms.name,
                     signer=signer,
-                    helpers=helpers,
-                    ports=only_ports,
+                    helpers=terms.helpers,
+                    ports=terms.only_ports,
                 )
                 return _answer(ports, tunnel, mailbox, session, meeting, read_aloud)
             finally:
@@ -132,6 +117,48 @@ def create_server(
         except BaseException:
             tear_down(ports, tunnel)
             raise
+
+
+def _require_new(ports: AdminPorts, tunnel: TunnelId) -> None:
+    if ports.ledger.read(tunnel) is not None:
+        raise WrongState(
+            "tunnel.known",
+            f"you already have tunnel {tunnel[:8]}",
+            next_step=f"Use `fab connect {tunnel[:8]}`, or end it with `fab stop {tunnel[:8]}`.",
+        )
+
+
+def _place(
+    ports: AdminPorts, code: Code, terms: Terms, offer: AdminOffer, require_own: Callable[[], None]
+) -> Standing | None:
+    """The standing server, or None for one of the tunnel's own; whatever does not fit is refused before anything is made."""
+    organised = ports.certifier is not None
+    require_fitting(offer.offer, terms.name, terms.helpers, terms.only_ports, organised=organised)
+    standing = _standing(ports, terms.server, offer)
+    if standing is not None:
+        require_place(ports, standing, code)
+        return standing
+    if terms.helpers or offer.offer.transports == ("headscale",):
+        require_programs(ports)
+    require_own()
+    return None
+
+
+def _entry(
+    ports: AdminPorts, code: Code, terms: Terms, offer: AdminOffer, standing: Standing | None, ttl: int
+) -> LedgerEntry:
+    now = ports.clock.now()
+    return LedgerEntry(
+        tunnel=code.tunnel,
+        cloud="" if standing else ports.cloud,
+        stage="intended",
+        created=now,
+        expires=now + timedelta(seconds=ttl + terms.patience),
+        device_name=offer.offer.name,
+        headscale=standing.url if standing else "",
+        ticket=terms.ticket,
+        nonce=secrets.token_hex(4) if standing else "",
+    )
 
 
 def _standing(ports: AdminPorts, server: Where, offer: AdminOffer) -> Standing | None:

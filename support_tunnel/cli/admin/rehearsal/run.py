@@ -50,7 +50,7 @@ def _play(on: Stage, progress: Progress, done: Rehearsed, asked: tuple[str, ...]
     from support_tunnel.adapters.local_cloud.snapshot import changes
     from support_tunnel.cli.admin.wiring import admin_ports
     from support_tunnel.core.st1.code import Code
-    from support_tunnel.flows.admin.create_server import create_server
+    from support_tunnel.flows.admin.create_server import Terms, create_server
     from support_tunnel.flows.admin.stop import stop
 
     before = _seen(on)
@@ -60,9 +60,7 @@ def _play(on: Stage, progress: Progress, done: Rehearsed, asked: tuple[str, ...]
     with processes.streaming([*on.device.ssh, ask]) as owner:
         code = Code.parse(_event(owner, "requested")["preshared_key"])
         try:
-            answered = create_server(
-                ports, code, name=on.settings.display_name, max_ttl=None, read_aloud=lambda _: None
-            )
+            answered = create_server(ports, code, Terms(on.settings.display_name), read_aloud=lambda _: None)
         except SupportTunnelError:
             # The admin only sees that the device went away; why, the device says.
             for said in owner.end(timeout=30).stderr.splitlines():
