@@ -14,6 +14,7 @@ from tests.clouds.amazon import Amazon
 from tests.clouds.digitalocean import DigitalOcean
 from tests.clouds.gate import Answer, Fault, Gate, Request, gate
 from tests.clouds.google import Google
+from tests.clouds.linode import Linode
 from tests.clouds.openstack import Openstack
 from tests.clouds.test_every_doctor import examined, states, unauthorized
 
@@ -145,6 +146,14 @@ def test_what_a_token_may_not_read_is_not_known(lacks: str, unknown: str) -> Non
         checks = examined(made)
     assert unknown in states(checks, "unknown")
     assert states(checks, "fail") == ({f"permission {lacks}"} if lacks != "account:read" else set())
+
+
+def test_a_region_of_linode_without_the_metadata_service_would_never_read_its_user_data() -> None:
+    with gate(Linode()) as made:
+        checks = examined(made, {"region": "us-west"})
+    (failed,) = [one for one in checks if one.state == "fail"]
+    assert failed.name == "region"
+    assert "Metadata" in failed.said
 
 
 def test_an_application_credential_may_have_fewer_rights_than_its_roles() -> None:

@@ -15,7 +15,14 @@ __all__ = ["LOOKS"]
 
 
 def _region(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
-    yield judge_offered("region", wanted.region, [place.id for place in driver.list_locations()])
+    """In one without these a server has no ports of its own, or never reads its user-data."""
+    has = {place.id: set(place.extra["capabilities"]) for place in driver.list_locations()}
+    lacks = sorted({"Linodes", "Cloud Firewall", "Metadata"} - has.get(wanted.region, set()))
+    if wanted.region not in has or not lacks:
+        yield judge_offered("region", wanted.region, has)
+        return
+    fix = "Put one that has them into `region` of this cloud in the inventory."
+    yield Check("region", "fail", f"the region {wanted.region} has no {', '.join(lacks)}", fix)
 
 
 def _size(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
@@ -23,7 +30,10 @@ def _size(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
 
 
 def _image(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
-    yield judge_there("image", wanted.image, there(lambda: _look(driver, f"images/{wanted.image}")))
+    found: list[dict[str, Any]] = []
+    there(lambda: found.append(_look(driver, f"images/{wanted.image}")))
+    reads = [image for image in found if "cloud-init" in (image.get("capabilities") or [])]
+    yield judge_there("image", wanted.image, bool(reads), "with cloud-init")
 
 
 def _quota(driver: Any, wanted: Wanted, told: Told) -> Iterator[Check]:
