@@ -215,6 +215,48 @@ def test_every_folder_of_the_package_is_a_layer() -> None:
     assert folders == set(LAYERS)
 
 
+SIDES = {"": set(), "device": set(), "api": {"admin"}, "admin": {"api"}}
+"""What each folder of `cli` may name of the others; "" is `cli` itself, which all three stand on. A device holds nothing of an admin's."""
+
+
+def crossings(module: str, source: str) -> Iterator[str]:
+    """Yield one sentence for each import from one side's folder of `cli` into another's."""
+    mine = side_of(module)
+    for found in imports(ast.parse(source)) if mine is not None else ():
+        theirs = side_of(found.name)
+        if theirs and theirs != mine and theirs not in SIDES[mine or ""]:
+            yield f"{module}:{found.line} imports {found.name}: {mine or 'what all sides share'} may not name {theirs}"
+
+
+def side_of(module: str) -> str | None:
+    """None outside `cli`."""
+    package, layer_, *rest = [*module.split("."), "", ""]
+    if (package, layer_) != (PACKAGE, "cli"):
+        return None
+    return rest[0] if rest[0] in SIDES else ""
+
+
+def test_the_sides_of_cli_keep_apart(sources: dict[str, str]) -> None:
+    folders = {path.parent.name for path in (ROOT / PACKAGE / "cli").glob("*/__init__.py")}
+    assert folders == set(SIDES) - {""}
+    assert [line for name, source in sources.items() for line in crossings(name, source)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("support_tunnel.cli.paths", "from support_tunnel.cli.admin import settings", True),
+        ("support_tunnel.cli.device.wiring", "def f():\n    from support_tunnel.cli.admin.settings import x", True),
+        ("support_tunnel.cli.admin.wiring", "import support_tunnel.cli.device.wiring", True),
+        ("support_tunnel.cli.admin.tasks", "from support_tunnel.cli.api import tasks", False),
+        ("support_tunnel.cli.device.wiring", "from support_tunnel.cli import paths", False),
+        ("support_tunnel.device.entry", "from support_tunnel.cli.device import wiring", False),
+    ],
+)
+def test_a_side_that_reaches_over_is_named(module: str, source: str, found: bool) -> None:
+    assert bool(list(crossings(module, source))) == found
+
+
 def test_imports_point_inward(sources: dict[str, str]) -> None:
     assert [line for name, source in sources.items() for line in violations(name, source)] == []
 

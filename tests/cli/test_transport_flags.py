@@ -9,6 +9,7 @@ import pytest
 
 from support_tunnel.adapters.built_tools import built_tool
 from support_tunnel.cli import paths, tailnet_programs
+from support_tunnel.cli.admin.server_programs import on_servers, seen_by_local_servers
 from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.cli.device.settings import DeviceSettings
 from support_tunnel.cli.device.wish import Asked
@@ -56,16 +57,16 @@ NAMED: dict[str, Any] = {
 
 
 def test_an_inventory_names_all_of_the_programs_or_none() -> None:
-    assert tailnet_programs.on_servers(replace(ELSEWHERE, **NAMED)) == Programs(*NAMED.values())
-    assert tailnet_programs.on_servers(ELSEWHERE) is None, "what set-up built is on this machine alone"
+    assert on_servers(replace(ELSEWHERE, **NAMED)) == Programs(*NAMED.values())
+    assert on_servers(ELSEWHERE) is None, "what set-up built is on this machine alone"
     for missing in NAMED:
         with pytest.raises(UsageError) as caught:
-            tailnet_programs.on_servers(replace(ELSEWHERE, **{**NAMED, missing: ""}))
+            on_servers(replace(ELSEWHERE, **{**NAMED, missing: ""}))
         assert caught.value.code == "config.headscale"
 
 
 def test_what_is_set_on_a_device_wins() -> None:
-    assert tailnet_programs.on_device("/opt/tailscale") == "/opt/tailscale"
+    assert tailnet_programs.on_this_machine("/opt/tailscale") == "/opt/tailscale"
 
 
 def test_the_local_cloud_uses_what_set_up_built() -> None:
@@ -75,8 +76,8 @@ def test_the_local_cloud_uses_what_set_up_built() -> None:
         if error.code != "tool.missing":
             raise
         pytest.skip(f"needs {error.message.removeprefix('there is no ')}")
-    programs = tailnet_programs.on_servers(AdminSettings())
+    programs = on_servers(AdminSettings())
     assert programs is not None
     assert (programs.headscale, programs.tailscale) == (str(built[0]), str(built[1].parent))
-    assert tailnet_programs.seen_by_local_servers() == sorted({path.parent for path in built})
-    assert tailnet_programs.on_device("") == programs.tailscale
+    assert seen_by_local_servers() == sorted({path.parent for path in built})
+    assert tailnet_programs.on_this_machine("") == programs.tailscale

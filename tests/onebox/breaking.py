@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from support_tunnel.cli.tailnet_programs import on_device
+from support_tunnel.cli.tailnet_programs import on_this_machine
 from tests.onebox.crew import Crew
 
 CONFIG = "/etc/support_tunnel/config.ini"
@@ -62,7 +62,7 @@ def tailscale(version: str, breaks: str = ":", mends: str = ":") -> tuple[str, s
     return f"{programs}\n{edits}\n{breaks}", f"{mends}\n{back}\nrm -r /root/ts"
 
 
-WITH_TAILSCALE = {"headscale": "warn"} if on_device("") else {}
+WITH_TAILSCALE = {"headscale": "warn"} if on_this_machine("") else {}
 """Where set-up had no Go, a device node has no Tailscale that could lack something."""
 
 BROKEN = {

@@ -137,7 +137,7 @@ def _api(settings: AdminSettings, ports: AdminPorts) -> Iterator[Check]:
 
 def _headscale(settings: AdminSettings) -> Check:
     """The programs of tunnel servers are on those servers; only the local cloud's see what this machine has."""
-    from support_tunnel.cli.tailnet_programs import digest, on_servers
+    from support_tunnel.cli.admin.server_programs import digest, on_servers
     from support_tunnel.core.headscale_health import judge_digest, judge_programs
 
     try:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin.proxy import http_proxy
+from support_tunnel.cli.admin.server_programs import on_servers, seen_by_local_servers
 from support_tunnel.cli.admin.settings import INVENTORY, AdminSettings
 from support_tunnel.cli.admin.signer import certified_signer
 from support_tunnel.cli.admin.wiring_standing import standing_server
 from support_tunnel.cli.secret_source import read_secret
-from support_tunnel.cli.tailnet_programs import on_own_machine, on_servers, seen_by_local_servers
+from support_tunnel.cli.tailnet_programs import on_this_machine
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import Certifier, Coordinator, Mailbox, Progress
@@ -52,7 +53,7 @@ def admin_ports(
     clock = SystemClock()
     runtime = settings.path(settings.runtime) if settings.runtime else user_folder(os.environ)
     vault = TmpfsVault(runtime)
-    own_tailscale = on_own_machine(str(settings.path(settings.own_tailscale)) if settings.own_tailscale else "")
+    own_tailscale = on_this_machine(str(settings.path(settings.own_tailscale)) if settings.own_tailscale else "")
 
     @functools.cache
     def token() -> Secret[str]:

@@ -45,9 +45,9 @@ def doctor(c: Context, json: bool = False) -> None:
 
 def _tailscale() -> str:
     from support_tunnel.cli.device.settings import load_device_settings
-    from support_tunnel.cli.tailnet_programs import on_device
+    from support_tunnel.cli.tailnet_programs import on_this_machine
 
-    return on_device(load_device_settings(os.environ).tailscale)
+    return on_this_machine(load_device_settings(os.environ).tailscale)
 
 
 def _settings() -> ApiLook:

@@ -11,7 +11,7 @@ from support_tunnel.cli import paths
 from support_tunnel.cli.called import as_called
 from support_tunnel.cli.device.settings import DeviceSettings, load_device_settings, load_policy
 from support_tunnel.cli.device.trust import load_trust
-from support_tunnel.cli.tailnet_programs import on_device
+from support_tunnel.cli.tailnet_programs import on_this_machine
 from support_tunnel.cli.wiring import wrapped
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.errors import UsageError
@@ -108,7 +108,7 @@ def _ports(
         trust=trust,
         policy=policy,
         max_sessions=settings.max_sessions,
-        tailscale=on_device(settings.tailscale),
+        tailscale=on_this_machine(settings.tailscale),
     )
 
 
