@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support_tunnel.adapters.cloud_table import CLOUDS
+from support_tunnel.adapters.clouds.told import check
 from support_tunnel.cli import paths
 from support_tunnel.cli.admin import tasks as admin_tasks
 from support_tunnel.cli.admin.settings import load_admin_settings
@@ -24,6 +26,16 @@ def test_the_settings_of_the_sweeping_machine(tmp_path: Path) -> None:
     file.write_text(BLOCKS["/etc/support_tunnel/sweep.yml"])
     settings = load_admin_settings({"SUPPORT_TUNNEL_INVENTORY": str(file)})
     assert settings.clouds == {"local": {}}
+
+
+def test_a_cloud_of_the_sweeping_machine(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yml"
+    file.write_text(BLOCKS["a cloud to be swept"])
+    settings = load_admin_settings({"SUPPORT_TUNNEL_INVENTORY": str(file)})
+    (name,) = settings.clouds
+    check(CLOUDS[name], settings.clouds[name], f"clouds/{name}")
+    defaults = yaml.safe_load((paths.library().roles / "sweep_timer" / "defaults" / "main.yml").read_text())
+    assert f"-g {defaults['sweep_timer_user']}\n" in BLOCKS["a cloud to be swept"]
 
 
 def test_the_variables_of_its_role() -> None:
