@@ -77,4 +77,5 @@ class CloudSeen:
             running=str(node.state) == "running",
             tags=dict(self._row.tags(node)),
             boot_seconds=self._row.boot_seconds,
+            login=self._line.ask_once(lambda _, told: self._row.login(told)),
         )

@@ -13,13 +13,14 @@ from support_tunnel.adapters.clouds.linode import LINODE
 from support_tunnel.adapters.clouds.local import LOCAL
 from support_tunnel.adapters.clouds.openstack import OPENSTACK
 from support_tunnel.adapters.clouds.row import CloudRow
+from support_tunnel.adapters.clouds.static import STATIC
 from support_tunnel.adapters.clouds.vultr import VULTR
 from support_tunnel.core.errors import UsageError
 
 __all__ = ["CLOUDS", "CloudRow", "row"]
 
 CLOUDS: Mapping[str, CloudRow] = {
-    cloud.name: cloud for cloud in (LOCAL, GCE, EC2, AZURE, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR)
+    cloud.name: cloud for cloud in (LOCAL, GCE, EC2, AZURE, OPENSTACK, DIGITALOCEAN, HETZNER, LINODE, VULTR, STATIC)
 }
 
 

@@ -35,7 +35,7 @@ LETTERS: Final = {
 LIKE_AN_ID = re.compile(r"[0-9a-fA-F-]*[0-9a-fA-F][0-9a-fA-F-]*")
 """Any length and dashes too: whether it is one is said by the task, in better words than Invoke's."""
 
-A_CLOUD = re.compile("azure|digitalocean|ec2|gce|hetzner|linode|local|openstack|vultr")
+A_CLOUD = re.compile("azure|digitalocean|ec2|gce|hetzner|linode|local|openstack|static|vultr")
 """Every row of the table, which is not read before a task needs it. `--cloud` takes any word."""
 
 

@@ -20,7 +20,8 @@ from tests.adapters.memory_cloud import SPEC
 
 FOLDER = paths.REPOSITORY / "docs" / "clouds"
 SECTIONS = ["Credentials", "Inventory", "What a session costs", "Limits", "What was shown"]
-REMOTE = sorted(name for name in CLOUDS if name != "local")
+REMOTE = sorted(name for name in CLOUDS if name not in ("local", "static"))
+"""Those that launch servers, for money."""
 
 
 def sections(name: str) -> dict[str, str]:

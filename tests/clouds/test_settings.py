@@ -20,6 +20,8 @@ from support_tunnel.testing.clock import ManualClock
 from tests.adapters.memory_cloud import SPEC
 
 REMOTE = sorted(name for name, row in CLOUDS.items() if name != "local")
+LAUNCHING = [name for name in REMOTE if name != "static"]
+"""What a machine that exists already is like nobody chooses."""
 WHERE = "support_tunnel/clouds/x"
 
 
@@ -62,7 +64,7 @@ def test_a_setting_is_one_line_of_text(value: object) -> None:
         check(CLOUDS["ec2"], {**enough("ec2"), "region": value}, WHERE)
 
 
-@pytest.mark.parametrize("name", REMOTE)
+@pytest.mark.parametrize("name", LAUNCHING)
 def test_every_row_says_what_a_person_has_to_know(name: str) -> None:
     row = CLOUDS[name]
     assert row.title
@@ -188,3 +190,23 @@ def test_a_price_is_listed_or_unknown_and_never_nothing(name: str, region: str, 
     """A cap would let through what seems to be free."""
     told = {**{setting.name: setting.default for setting in CLOUDS[name].settings}, "region": region}
     assert CLOUDS[name].hourly(None, SPEC, told) == (None if price is None else pytest.approx(price, rel=0.1))
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"host": "server.example"}, "config.value"),
+        ({"host_key": "ssh-rsa AAAA"}, "config.value"),
+        ({"host_key": ""}, "config.missing"),
+        ({"login_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "config.secret"),
+        ({"tunnels": "0"}, "config.value"),
+        ({"tunnels": "many"}, "config.value"),
+    ],
+)
+def test_a_server_that_exists_is_named_whole_before_it_is_contacted(given: dict[str, str], code: str) -> None:
+    told = {"host": "192.0.2.1", "host_key": f"ssh-ed25519 {'A' * 68}", "login_key": "file:/nowhere", **given}
+    with pytest.raises(UsageError) as refused:
+        LibcloudCloud(
+            "static", told, ManualClock(), secret=lambda *_: Secret("a key"), besides={"guests": None}
+        ).servers()
+    assert refused.value.code == code

@@ -15,7 +15,15 @@ from tests.desired.covered import COVERING
 from tests.roles.hosts import DEVICE_ROLES, ROLES
 from tests.roles.test_device_install import INSTALLED
 
-OTHERS = ("api", "headscale", "sweep_timer", "tailscale_node", "tunnel_server", "tunnel_server_packages")
+OTHERS = (
+    "api",
+    "headscale",
+    "sweep_timer",
+    "tailscale_node",
+    "tunnel_guest",
+    "tunnel_server",
+    "tunnel_server_packages",
+)
 """Judged by tests/roles/test_api_oracle.py, test_device_install.py, test_tailnet_roles.py and test_oracle.py, one at a time."""
 
 

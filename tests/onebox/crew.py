@@ -129,14 +129,14 @@ class Crew:
 
     # --- both ---
 
-    def connect(self, *words: str) -> Connected:
-        """Request and answer; the device's policy consents."""
+    def connect(self, *words: str, answering: Sequence[str] = ()) -> Connected:
+        """Request with `words` and answer with `answering`; the device's policy consents."""
         ask = f"umask {self.umask}; {self.tool('request-and-connect-tunnel', '--json', *words)}"
         with processes.streaming([*self.on.device.ssh, ask]) as owner:
             said = owner.line()
             assert said, owner.end(timeout=PATIENCE).stderr
             code = Code.parse(json.loads(said)["preshared_key"])
-            answered = self.fab("create-tunnel-server", "--json", "-p", "-", stdin=code.text().reveal())
+            answered = self.fab("create-tunnel-server", "--json", "-p", "-", *answering, stdin=code.text().reveal())
             ended = owner.end(timeout=PATIENCE)
         assert answered.status == 0, answered.stderr + ended.stderr
         return Connected(code, last_json(ended.stdout), last_json(answered.stdout), ended.stderr + answered.stderr)

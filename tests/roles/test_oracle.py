@@ -32,7 +32,7 @@ from tests.roles.judge import Ansible
 
 pytestmark = [pytest.mark.onebox, pytest.mark.oracle]
 
-MADE_THERE = "st0.key|st0.pub|ssh_host_"
+MADE_THERE = "st0.key|st0.pub|ssh_host_|/key|/public"
 """Keys that a host makes for itself: owner and mode are compared, contents cannot be."""
 
 
@@ -77,6 +77,32 @@ def test_tunnel_server_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_
         assert seen(our_shell, *what) == seen(their_shell, *what)
         assert not apply(our_shell, ("tunnel_server",), given).changed
         assert ansible.play(("tunnel_server",), given) == 0
+
+
+def test_tunnel_guest_is_what_ansible_makes_of_it(driver: LocalNodeDriver, tmp_path: Path) -> None:
+    (_, our_shell), (theirs, their_shell) = (make_device(driver, f"kept-{whose}") for whose in ("ours", "theirs"))
+    given = server_variables(
+        tunnel_server_second_port=443,
+        tunnel_server_peer_public_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+        tunnel_server_peer_psk=Secret(base64.b64encode(secrets.token_bytes(32)).decode()),
+    )
+    folder = f"/run/support_tunnel_server/{NAMES.short}"
+    what = (
+        f"/run/support_tunnel_server /run/systemd/system/support-tunnel-{NAMES.short}.service",
+        f"support-tunnel-{NAMES.short}.service",
+    )
+    private, public = new_keypair("judge")
+    with our_shell, their_shell:
+        for shell in (our_shell, their_shell):
+            # What claims the place makes; and a login for Ansible.
+            made = f"mkdir -p -m 700 /run/support_tunnel_server {folder}; echo '{public}' >>/root/.ssh/authorized_keys"
+            assert run(shell, made).status == 0
+        ansible = Ansible(tmp_path, theirs.public_ips[0], "root", private, theirs.extra["host_key"])
+        assert apply(our_shell, ("tunnel_guest",), given).changed
+        assert ansible.play(("tunnel_guest",), given) > 0
+        assert seen(our_shell, *what) == seen(their_shell, *what)
+        assert not apply(our_shell, ("tunnel_guest",), given).changed
+        assert ansible.play(("tunnel_guest",), given) == 0
 
 
 def test_the_device_roles_are_what_ansible_makes_of_them(driver: LocalNodeDriver, tmp_path: Path) -> None:

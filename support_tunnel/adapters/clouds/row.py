@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from support_tunnel.core.device_health import Check
-from support_tunnel.core.ports import Image, ServerSpec
+from support_tunnel.core.ports import Image, Login, ServerSpec
 
 __all__ = ["Baking", "CloudRow", "Firewall", "Look", "Opened", "Setting", "Told", "Wanted"]
 
@@ -132,6 +132,8 @@ class CloudRow:
     """Most bytes of user-data that it takes; 0 is no limit of its own."""
     boot_seconds: float = 180.0
     """Within how long a server there has read its user-data and answers by ssh; longer where its image must first install cloud-init."""
+    login: Callable[[Told], Login | None] = lambda told: None
+    """Where its servers were there before and are to stay."""
     ends_itself: str = ""
     """What ends a server there when nobody comes back, beyond what the server does itself; empty: nothing."""
     billed_when_off: bool = True

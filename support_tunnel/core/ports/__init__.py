@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from support_tunnel.core.ports.certifying import Certifier
 from support_tunnel.core.ports.clock import Clock
-from support_tunnel.core.ports.cloud import Cloud, OpenPort, Server, ServerSpec
+from support_tunnel.core.ports.cloud import Cloud, Login, OpenPort, Server, ServerSpec
 from support_tunnel.core.ports.coordinating import (
     ApiKey,
     Coordinator,
@@ -65,6 +65,7 @@ __all__ = [
     "Ledger",
     "LedgerEntry",
     "LoggedSession",
+    "Login",
     "Mailbox",
     "Met",
     "MintedApiKey",

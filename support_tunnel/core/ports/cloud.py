@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from support_tunnel.core.errors import SupportTunnelError
+from support_tunnel.core.secret import Secret
 
-__all__ = ["Cloud", "OpenPort", "Server", "ServerSpec"]
+__all__ = ["Cloud", "Login", "OpenPort", "Server", "ServerSpec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,17 @@ class ServerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """How a machine that was there before is logged in to: its keeper says so, and no user-data changes it."""
+
+    user: str
+    """Root, or one who may become it by sudo without a password."""
+    private_key: Secret[str]
+    """OpenSSH, Ed25519, unencrypted."""
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A server as the cloud reports it. `tags` are the cloud's own, so they survive the loss of the ledger."""
 
@@ -50,6 +62,8 @@ class Server:
     """Within how long of its making its sshd answers, and with the host key of its user-data."""
     billed: bool = True
     """False for what is listed as one so that it is ended too, such as a firewall whose server is gone."""
+    login: Login | None = None
+    """Of a machine that others keep, where the tunnel is a guest and leaves it as it was; None: the server is the tunnel's own."""
 
 
 class Cloud(Protocol):

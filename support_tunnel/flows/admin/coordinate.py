@@ -22,7 +22,7 @@ from support_tunnel.core.st1.payloads import Answer
 from support_tunnel.core.st1.people import Helper
 from support_tunnel.core.tailnet import Passage, label, write_policy
 from support_tunnel.desired import probes, tailnet_probes
-from support_tunnel.flows.admin.launch import LOGIN_USER, MARGIN, TAILSCALE_PORT, Launched, server_variables
+from support_tunnel.flows.admin.launch import MARGIN, TAILSCALE_PORT, Launched, server_variables
 from support_tunnel.flows.admin.meeting import HELPER, INVITED_SECONDS, helper_labels
 from support_tunnel.flows.admin.ports import AdminPorts, Programs
 from support_tunnel.flows.admin.record import Reached
@@ -110,7 +110,7 @@ def dissolve(ports: AdminPorts, entry: LedgerEntry, reached: Reached, login: Sec
     """
     ports.progress.step("Closing the tunnel's network")
     shell = ports.connector.connect(
-        entry.server_address, user=LOGIN_USER, private_key=login, host_key=reached.host_key, timeout=10
+        entry.server_address, user=reached.user, private_key=login, host_key=reached.host_key, timeout=10
     )
     device_tag = passage(Names(entry.tunnel)).device_tag
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,14 +11,14 @@ from datetime import timedelta
 from support_tunnel.core import addressing, ssh_key
 from support_tunnel.core.errors import CloudError, HostError
 from support_tunnel.core.names import Names
-from support_tunnel.core.ports import LedgerEntry, OpenPort, Server, ServerShell, ServerSpec
+from support_tunnel.core.ports import LedgerEntry, Login, OpenPort, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.paths import SECOND_PORT, Transport, WireguardPath
 from support_tunnel.core.waiting import wait_for
-from support_tunnel.desired import probes
+from support_tunnel.desired import guest, probes
 from support_tunnel.flows.admin.ports import AdminPorts
-from support_tunnel.flows.admin.record import LOGIN_KEY, Reached
+from support_tunnel.flows.admin.record import LOGIN_KEY, LOGIN_USER, Reached
 
 __all__ = [
     "LOGIN_USER",
@@ -26,13 +26,13 @@ __all__ = [
     "TAILSCALE_PORT",
     "Booted",
     "Launched",
+    "apply_role",
     "boot",
     "launch",
     "open_ports",
     "server_variables",
 ]
 
-LOGIN_USER = "tunnel-admin"
 ADDRESS_PATIENCE = 180.0
 """Seconds a cloud may take from accepting a server to its address."""
 TAILSCALE_PORT = 41_641
@@ -60,7 +60,7 @@ class Launched:
 class Booted:
     server: Server
     shell: ServerShell
-    """Logged in under the host key of the user-data."""
+    """Logged in under the host key of the user-data, or of a machine that was there before."""
     login_private: Secret[str]
     host_key: str
 
@@ -79,15 +79,11 @@ def launch(
     booted = boot(ports, entry, open_ports(udp_ports, coordinated=coordinated))
     server, shell, login_private = booted.server, booted.shell, booted.login_private
     reached = Reached(booted.host_key, port, code.network, udp_ports=udp_ports)
+    if server.login is not None:
+        return _as_guest(ports, entry, booted, replace(reached, guest_as=server.login.user))
     try:
         ports.progress.step("Applying the role tunnel_server, rotating the host key")
-        ports.library.converge(
-            shell,
-            ("tunnel_server",),
-            server_variables(entry, reached),
-            host="the tunnel server",
-            timeout=300,
-        )
+        apply_role(ports, shell, entry, reached, timeout=300)
         keys = probes.read(shell, probes.server_keys(), timeout=30)
     finally:
         shell.close()
@@ -99,7 +95,7 @@ def launch(
 
 
 def boot(ports: AdminPorts, entry: LedgerEntry, doors: tuple[OpenPort, ...]) -> Booted:
-    """From nothing to a login on a server that is as its user-data made it. Raises CloudError, HostError; the caller tears down."""
+    """From nothing to a login on a server that is as its user-data made it, or as it was before. Raises CloudError, HostError; the caller tears down."""
     # Here, with Jinja2: `fab stop` and `fab sweep` import this module as well.
     from support_tunnel.desired.user_data import render_user_data
 
@@ -132,6 +128,9 @@ def boot(ports: AdminPorts, entry: LedgerEntry, doors: tuple[OpenPort, ...]) -> 
     server = server if server.address else _addressed(ports, entry)
     ports.ledger.write(replace(entry, server_address=server.address))
 
+    if server.login is not None:
+        return _log_in(ports, entry, server, server.login)
+
     ports.progress.step("First contact: the host key must be the one we made")
     try:
         shell = ports.connector.connect(
@@ -146,6 +145,47 @@ def boot(ports: AdminPorts, entry: LedgerEntry, doors: tuple[OpenPort, ...]) -> 
         _tell_console(ports, entry.cloud, server)
         raise
     return Booted(server, shell, login_private, first_public)
+
+
+def _log_in(ports: AdminPorts, entry: LedgerEntry, server: Server, login: Login) -> Booted:
+    """To a machine that others keep: its own host key and login stay."""
+    private = Secret(login.private_key.reveal().strip() + "\n")  # ssh itself reads no key without a line's end
+    ports.vault.put(entry.tunnel, LOGIN_KEY, Secret(private.reveal().encode()))
+    ports.progress.step("First contact: the host key must be the one that the inventory names")
+    shell = ports.connector.connect(
+        server.address, user=login.user, private_key=private, host_key=login.host_key, timeout=server.boot_seconds
+    )
+    return Booted(server, shell, private, login.host_key)
+
+
+def _as_guest(ports: AdminPorts, entry: LedgerEntry, booted: Booted, reached: Reached) -> Launched:
+    """There is no first key to rotate, and what the tunnel needs there is taken back at its end."""
+    shell = booted.shell
+    try:
+        ports.progress.step("Applying the role tunnel_guest")
+        apply_role(ports, shell, entry, reached, timeout=300)
+        keys = probes.read(shell, guest.guest_keys(Names(entry.tunnel).short), timeout=30)
+    except BaseException:
+        shell.close()
+        raise
+    return Launched(booted.server, shell, keys["wireguard"], reached)
+
+
+def apply_role(
+    ports: AdminPorts,
+    shell: ServerShell,
+    entry: LedgerEntry,
+    reached: Reached,
+    peer: Mapping[str, object] | None = None,
+    *,
+    timeout: float,
+) -> None:
+    """Make the server what its role says, `peer` included once there is one. Raises HostError."""
+    role, undo = (
+        ("tunnel_guest", guest.journal(Names(entry.tunnel).short)) if reached.guest_as else ("tunnel_server", None)
+    )
+    variables = server_variables(entry, reached) | dict(peer or {})
+    ports.library.converge(shell, (role,), variables, host="the tunnel server", timeout=timeout, undo=undo)
 
 
 def open_ports(udp_ports: Sequence[int], *, coordinated: bool) -> tuple[OpenPort, ...]:

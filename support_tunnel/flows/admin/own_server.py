@@ -14,7 +14,7 @@ from support_tunnel.core.st1.paths import WireguardPath
 from support_tunnel.core.st1.payloads import Path, Ready
 from support_tunnel.core.st1.people import Helper
 from support_tunnel.flows.admin.coordinate import control_url, coordinate, invite, way_to_device
-from support_tunnel.flows.admin.launch import LOGIN_USER, launch, server_variables
+from support_tunnel.flows.admin.launch import apply_role, launch
 from support_tunnel.flows.admin.meeting import Settled, over_at
 from support_tunnel.flows.admin.ports import AdminPorts
 from support_tunnel.flows.admin.record import Reached
@@ -38,22 +38,16 @@ class OwnServer:
         if all(path.transport != "wireguard" for path in session.answer.paths):
             return
         self._ports.progress.step("Handing the tunnel's key to the server")
-        self._ports.library.converge(
-            self._shell,
-            ("tunnel_server",),
-            server_variables(self._entry, self.reached)
-            | {
-                "tunnel_server_peer_public_key": session.offer.wireguard_public,
-                "tunnel_server_peer_psk": session.psk_base64,
-            },
-            host="the tunnel server",
-            timeout=60,
-        )
+        peer = {
+            "tunnel_server_peer_public_key": session.offer.wireguard_public,
+            "tunnel_server_peer_psk": session.psk_base64,
+        }
+        apply_role(self._ports, self._shell, self._entry, self.reached, peer, timeout=60)
 
     def hops(self, session: AdminSession, ready: Ready) -> Hops:
         network = addressing.network_along(session.answer.paths[ready.path].transport, self.reached.network)
         return Hops(
-            ThroughServer(self._entry.server_address, LOGIN_USER, self.reached.host_key),
+            ThroughServer(self._entry.server_address, self.reached.user, self.reached.host_key),
             device_address=str(addressing.device_address(network)),
             device_port=addressing.SESSION_PORT,
             device_user=ready.user,

@@ -15,6 +15,7 @@ __all__ = [
     "CLAIM",
     "IDENTITY",
     "LOGIN_KEY",
+    "LOGIN_USER",
     "SESSION_CERTIFICATE",
     "SESSION_KEY",
     "STATE",
@@ -29,6 +30,8 @@ CLAIM = "claim"
 """Shown to the API to reach this tunnel's messages."""
 LOGIN_KEY = "login-key"
 """OpenSSH private key for the tunnel server."""
+LOGIN_USER = "tunnel-admin"
+"""Whom a tunnel server of our own lets in."""
 SESSION_KEY = "session-key"
 """OpenSSH private key for the device's session."""
 SESSION_CERTIFICATE = "session-key-cert.pub"
@@ -53,6 +56,12 @@ class Reached:
     """PEM of what vouches for the server's Headscale; empty where it has none."""
     udp_ports: tuple[int, ...] = ()
     """By which the device reaches WireGuard, in the order of the answer; the first is `wireguard_port`. Empty: by none."""
+    guest_as: str = ""
+    """Who is logged in as on a machine that others keep, where the tunnel is a guest. Empty: the server is the tunnel's own."""
+
+    @property
+    def user(self) -> str:
+        return self.guest_as or LOGIN_USER
 
 
 def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
@@ -62,6 +71,7 @@ def save_reached(vault: Vault, tunnel: TunnelId, reached: Reached) -> None:
         "network": str(reached.network),
         "authority": reached.authority,
         "udp_ports": reached.udp_ports,
+        "guest_as": reached.guest_as,
     }
     vault.put(tunnel, _REACHED, Secret(json.dumps(fields).encode()))
 
@@ -78,6 +88,7 @@ def load_reached(vault: Vault, tunnel: TunnelId) -> Reached | None:
         IPv6Network(fields["network"]),
         fields.get("authority", ""),
         tuple(fields.get("udp_ports", [port])),
+        fields.get("guest_as", ""),
     )
 
 

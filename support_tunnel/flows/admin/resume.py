@@ -15,7 +15,6 @@ from support_tunnel.core.ports import LedgerEntry, Mailbox
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.st1.admin import AdminSession
 from support_tunnel.flows.admin.finish import Answered, finish
-from support_tunnel.flows.admin.launch import LOGIN_USER
 from support_tunnel.flows.admin.meeting import Meeting
 from support_tunnel.flows.admin.own_server import OwnServer
 from support_tunnel.flows.admin.ports import AdminPorts
@@ -69,7 +68,7 @@ def _meeting(ports: AdminPorts, entry: LedgerEntry, reached: Reached) -> Meeting
         raise _nothing(entry.tunnel[:8])
     shell = ports.connector.connect(
         entry.server_address,
-        user=LOGIN_USER,
+        user=reached.user,
         private_key=Secret(login.reveal().decode()),
         host_key=reached.host_key,
         timeout=LOGIN_PATIENCE,

@@ -1,0 +1,99 @@
+"""A whole session over a server that exists already and that others keep: it is found by `--cloud static`, and left as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
+from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
+from tests.onebox.crew import Crew, crew
+from tests.roles.hosts import LOGIN, Server, make_server, run
+from tests.roles.test_guest import NOT_A_CHANGE, STATE
+
+pytestmark = pytest.mark.onebox
+
+OF_THE_LOGIN = ("home/tunnel-admin/.cache",)
+"""Made by the first login there, whoever's it is."""
+
+
+@dataclass(frozen=True)
+class Place:
+    crew: Crew
+    driver: LocalNodeDriver
+    server: Server
+
+    def tree(self) -> Snapshot:
+        return self.driver.ex_snapshot(self.server.node)
+
+    def state(self) -> str:
+        with self.server.connect(self.server.first_key) as shell:
+            return run(shell, STATE).stdout
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """The server lets in one who may become root, and nobody else."""
+    with crew(consent=True) as made:
+        driver = LocalNodeDriver(made.on.cloud_root)
+        server = make_server(driver, "kept")
+        key = made.on.folder / "keeper"
+        key.write_text(server.login_private.reveal().strip())  # as an editor leaves it
+        key.chmod(0o600)
+        told = yaml.safe_load(made.inventory.read_text())
+        told["support_tunnel"]["clouds"]["static"] = {
+            "host": server.address, "host_key": server.first_key, "login_key": f"file:{key}", "user": LOGIN,
+        }  # fmt: skip
+        made.inventory.write_text(yaml.safe_dump(told))
+        yield Place(made, driver, server)
+
+
+def test_a_session_over_it_and_then_it_is_as_it_was(place: Place) -> None:
+    on = place.crew
+    tree, state = place.tree(), place.state()
+    live = on.connect("--ttl", "5", answering=("--cloud", "static"))
+    assert live.admin["server"] == place.server.address
+    ran = on.fab("command", live.tunnel[:8], "id -un; hostname")
+    assert ran.stdout.split() == [live.names.user, "device"], ran.stderr
+    assert place.state() != state
+    assert changes(tree, place.tree(), ignoring=(*NOT_A_CHANGE, *OF_THE_LOGIN)) == []
+
+    # Each verb that comes later knows the cloud by the ledger, and what is there by the server itself.
+    cost = json.loads(on.fab("cost", "--json").stdout)
+    assert [(one["cloud"], one["hourly"]) for one in cost["running"]] == [("static", 0.0)]
+    checked = on.fab("doctor", "--json")
+    assert '"cloud static"' in checked.stdout, checked.stderr
+    swept = json.loads(on.fab("sweep", "--json").stdout)
+    assert (swept["ended"], swept["failed"], len(swept["kept"])) == ([], [], 1)
+
+    stopped = on.fab("stop", live.tunnel[:8])
+    assert stopped.status == 0, stopped.stderr
+    on.closed()
+    assert place.state() == state
+    assert changes(tree, place.tree(), ignoring=(*NOT_A_CHANGE, *OF_THE_LOGIN)) == []
+    assert json.loads(on.fab("list", "--json").stdout) == []
+
+
+def test_a_second_machine_with_the_inventory_alone_ends_what_is_over(place: Place) -> None:
+    """The ledger and the keys of the one that made it are lost."""
+    on, state = place.crew, place.state()
+    live = on.connect("--ttl", "5", answering=("--cloud", "static"))
+    elsewhere = on.on.folder / "elsewhere"
+    told = yaml.safe_load(on.inventory.read_text())
+    told["support_tunnel"] |= {"state": str(elsewhere / "state"), "runtime": str(elsewhere / "runtime")}
+    on.inventory.with_name("second.yml").write_text(yaml.safe_dump(told))
+    second = Crew(on.on, on.inventory.with_name("second.yml"))
+    assert json.loads(second.fab("sweep", "--json").stdout)["ended"] == [], "it is not over"
+    with place.server.connect(place.server.first_key) as shell:
+        short = live.tunnel[:8]
+        aged = f'sed -i \'s/"st-expires": "[0-9]*"/"st-expires": "1"/\' /run/support_tunnel_server/{short}/tags'
+        assert run(shell, aged).status == 0
+    swept = json.loads(second.fab("sweep", "--json").stdout)
+    assert (swept["ended"], swept["failed"]) == ([f"server {live.names.server} (static)"], [])
+    assert place.state() == state
+    on.fab("stop", short)
+    on.closed()
