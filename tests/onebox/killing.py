@@ -78,6 +78,8 @@ class Killing:
 
     people: Crew
     before: Snapshot
+    asks: tuple[str, ...] = ()
+    """Flags of the request besides the usual."""
     problems: list[str] = field(default_factory=list)
     _waiting: tuple[Streaming, Code] | None = None
     _end: ExitStack = field(default_factory=ExitStack)
@@ -121,7 +123,7 @@ class Killing:
     def of_device(self, kill: Kill) -> list[str]:
         """Kill `inv request-and-connect-tunnel` while an admin answers it; return its calls."""
         words = shlex.join(["rm", "-f", CALLS_ON_DEVICE]) + "; exec "
-        words += shlex.join([*CTRL_C_COUNTS, *HERE, *kill.words(CALLS_ON_DEVICE, "inv", *REQUEST)])
+        words += shlex.join([*CTRL_C_COUNTS, *HERE, *kill.words(CALLS_ON_DEVICE, "inv", *REQUEST, *self.asks)])
         tunnel = None
         with processes.streaming([*self.people.on.device.ssh, words]) as owner:
             said = json.loads(owner.line() or "{}")
@@ -145,7 +147,7 @@ class Killing:
     # --- what people do, and what happens by itself ---
 
     def _asked(self) -> tuple[Streaming, Code]:
-        words = [*self.people.on.device.ssh, invoke_on_device(*REQUEST)]
+        words = [*self.people.on.device.ssh, invoke_on_device(*REQUEST, *self.asks)]
         owner = self._end.enter_context(processes.streaming(words))
         return owner, Code.parse(json.loads(owner.line())["preshared_key"])
 
