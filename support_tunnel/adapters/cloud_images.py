@@ -55,6 +55,12 @@ class LibcloudImages:
 
         def ready() -> Image | None:
             found = self._named(name)
+            if found is not None and found.failed:
+                raise CloudError(
+                    "cloud.unbaked",
+                    f"the cloud {self._row.name} could not make the image {name}",
+                    next_step="Look at the cloud's own console, then run `fab bake-image` again.",
+                )
             return found if found is not None and found.ready else None
 
         try:

@@ -1,5 +1,6 @@
 """EC2 as moto plays it, with state. Its answers are put right in the three places where libcloud reads what real EC2 sends:
-the namespace's last slash, no namespace in errors, and a `<return>` in what deletes.
+the namespace's last slash, no namespace in errors, and a `<return>` in what deletes. The tags that CreateImage is asked to give
+a snapshot, which moto refuses, are given to it afterwards.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -15,6 +17,8 @@ from tests.clouds.gate import Answer, Request
 __all__ = ["Amazon"]
 
 _REGION = "eu-central-1"
+_ACCOUNT = "123456789012"
+"""Of whoever asks moto."""
 _NAMESPACE = b'xmlns="http://ec2.amazonaws.com/doc/2016-11-15"'
 _REFUSALS = {
     "auth": (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
@@ -47,8 +51,12 @@ class Amazon:
 
     def handle(self, request: Request) -> Answer:
         given = {name: value for name, value in request.headers.items() if name not in ("connection", "content-length")}
-        told = self._client.open(request.target, method=request.method, headers=given, data=request.body)
+        target, tags = _without_tags_of_snapshots(request.target)
+        told = self._client.open(target, method=request.method, headers=given, data=request.body)
         body = told.get_data()
+        if tags and told.status_code == 200:
+            newest = list(self.backend.amis.values())[-1]
+            newest.ebs_snapshot.add_tags(tags)
         if _NAMESPACE in body:
             body = body.replace(_NAMESPACE, _NAMESPACE[:-1] + b'/"' if told.status_code < 300 else b"")
             if told.status_code < 300 and b"<return>" not in body:
@@ -63,6 +71,16 @@ class Amazon:
 
     def destroys(self, request: Request) -> bool:
         return request.query.get("Action") == "TerminateInstances"
+
+    def turn_off(self, number: str) -> None:
+        raise AssertionError("its power-off would end it")
+
+    def pictures(self) -> list[str]:
+        return [image.id for image in self.backend.amis.values() if image.owner_id == _ACCOUNT]
+
+    def foreign_picture(self) -> str:
+        running = next(one for one in self._instances() if one.state == "running")
+        return str(self.backend.create_image(running.id, "web-team", "web", []).id)
 
     def everything(self) -> list[str]:
         return [one.id for one in self._instances() if one.state not in ("terminated", "shutting-down")]
@@ -99,3 +117,21 @@ class Amazon:
     def refused(code: str, message: str, status: int = 403) -> Answer:
         body = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
         return Answer(status, body.encode(), "text/xml")
+
+
+def _without_tags_of_snapshots(target: str) -> tuple[str, dict[str, str]]:
+    path, _, query = target.partition("?")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    numbers = [
+        name.split(".")[1] for name, value in asked.items() if name.endswith(".ResourceType") and value == "snapshot"
+    ]
+    if asked.get("Action") != "CreateImage" or not numbers:
+        return target, {}
+    before = f"TagSpecification.{numbers[0]}."
+    keys = {
+        name.removesuffix(".Key"): value
+        for name, value in asked.items()
+        if name.startswith(before) and name.endswith(".Key")
+    }
+    tags = {key: asked[f"{name}.Value"] for name, key in keys.items()}
+    return f"{path}?{urlencode({name: value for name, value in asked.items() if not name.startswith(before)})}", tags

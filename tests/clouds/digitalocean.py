@@ -50,6 +50,9 @@ class DigitalOcean(Rest):
                 lambda _: answer(200, _with_ours("list_sizes", "sizes", {"slug": "s-1vcpu-1gb", "regions": ["fra1"]})),
             ),
             (r"GET /v2/images/([\w-]+)", self._image),
+            (r"POST /v2/droplets/(\d+)/actions", self._bake),
+            ("GET /v2/snapshots", lambda request: self._page(request, "snapshots", list(self.images.values()))),
+            (r"DELETE /v2/snapshots/([\w-]+)", self._discard),
             (
                 "GET /v2/tags",
                 lambda request: self._page(request, "tags", [self._counted(tag) for tag in sorted(self.tags)]),
@@ -102,6 +105,30 @@ class DigitalOcean(Rest):
         self.tags |= set(droplet["tags"])
         self.servers[str(droplet["id"])] = droplet
         return dict(droplet)
+
+    def turn_off(self, number: str) -> None:
+        self.servers[number]["status"] = "off"
+
+    def foreign_picture(self) -> str:
+        return self._picture("support-tunnel-image-of the web team", "1")
+
+    def _picture(self, name: str, of: str) -> str:
+        number = str(next(self.numbers))
+        self.images[number] = {
+            "id": number, "name": name, "created_at": "2030-01-01T00:00:00Z", "regions": ["fra1"], "min_disk_size": 25,
+            "size_gigabytes": 2.3, "resource_id": of, "resource_type": "droplet", "tags": [],
+        }  # fmt: skip
+        return number
+
+    def _bake(self, request: Request, number: str) -> Answer:
+        if number not in self.servers:
+            return answer(404, self.not_found())
+        if not self.images_become:
+            self._picture(json.loads(request.body)["name"], number)
+        return answer(201, {"action": {"id": 1, "status": "in-progress", "type": "snapshot"}})
+
+    def _discard(self, _: Request, number: str) -> Answer:
+        return answer(204) if self.images.pop(number, None) else answer(404, self.not_found())
 
     def _create(self, request: Request) -> Answer:
         return answer(202, {"droplet": self._make(json.loads(request.body)), "links": {}})

@@ -29,6 +29,8 @@ class Google(Rest):
     creating = rf"POST {_BASE}/zones/[\w-]+/instances"
     listing = f"GET {_BASE}/aggregated/instances"
     destroying = rf"DELETE {_BASE}/zones/[\w-]+/instances/[\w-]+"
+    baking = f"POST {_BASE}/global/images"
+    discarding = rf"DELETE {_BASE}/global/images/([\w-]+)"
     refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
         "auth": _error(401, "authError", "Invalid Credentials"),
         "quota": _error(403, "quotaExceeded", "Quota 'INSTANCES' exceeded. Limit: 24.0 in region europe-west3."),
@@ -52,6 +54,9 @@ class Google(Rest):
             (f"POST {_BASE}/global/firewalls", self._open),
             (f"GET {_BASE}/global/firewalls", self._walls),
             (rf"DELETE {_BASE}/global/firewalls/([\w-]+)", self._close),
+            (self.baking, self._bake),
+            (f"GET {_BASE}/global/images", self._pictures),
+            (self.discarding, self._discard),
             (f"GET {_BASE}/zones", lambda _: answer(200, _with_ours(recorded("gce/zones.json")))),
             (rf"GET {_BASE}/zones/[\w-]+/machineTypes/([\w-]+)", self._size),
             (r"GET /compute/v1/projects/([\w-]+/global/images/family/[\w-]+)", self._image),
@@ -141,6 +146,34 @@ class Google(Rest):
 
     def _destroy(self, _: Request, name: str) -> Answer:
         return answer(200, _RUNNING) if self.servers.pop(name, None) else answer(404, self.not_found())
+
+    def turn_off(self, number: str) -> None:
+        next(one for one in self.servers.values() if str(one["id"]) == number)["status"] = "TERMINATED"
+
+    def foreign_picture(self) -> str:
+        self.images["web-team"] = {"name": "web-team", "status": "READY", "labels": {"team": "web"}}
+        return "web-team"
+
+    def _bake(self, request: Request) -> Answer:
+        asked = json.loads(request.body)
+        disk = re.fullmatch(rf"projects/tunnels/zones/{_ZONE}/disks/([\w-]+)", asked["sourceDisk"])
+        if disk is None or disk[1] not in self.servers:
+            return answer(*_error(404, "notFound", "The resource of the disk was not found"))
+        if self.servers[disk[1]]["status"] == "RUNNING":
+            return answer(*_error(400, "resourceInUse", "The disk resource is already being used by an instance"))
+        if asked["name"] in self.images:
+            return answer(*_error(409, "alreadyExists", f"The resource {asked['name']} already exists"))
+        state = {"": "READY", "failed": "FAILED"}.get(self.images_become, "PENDING")
+        self.images[asked["name"]] = {**asked, "status": state}
+        return answer(200, _RUNNING)
+
+    def _pictures(self, request: Request) -> Answer:
+        label = request.query.get("filter", "").removeprefix("labels.").removesuffix(":*")
+        found = [one for one in self.images.values() if not label or label in one["labels"]]
+        return answer(200, {"kind": "compute#imageList", "id": "x", **({"items": found} if found else {})})
+
+    def _discard(self, _: Request, name: str) -> Answer:
+        return answer(200, _RUNNING) if self.images.pop(name, None) else answer(404, self.not_found())
 
     def _open(self, request: Request) -> Answer:
         asked = json.loads(request.body)

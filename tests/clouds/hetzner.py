@@ -25,6 +25,8 @@ class Hetzner(Rest):
     creating = "POST /v1/servers"
     listing = "GET /v1/servers"
     destroying = r"DELETE /v1/servers/\d+"
+    baking = r"POST /v1/servers/(\d+)/actions/create_image"
+    discarding = r"DELETE /v1/images/(\d+)"
     refusals: ClassVar[Mapping[str, tuple[int, object]]] = {
         "auth": (401, _error("unauthorized", "unable to authenticate")),
         "quota": (403, _error("resource_limit_exceeded", "server limit exceeded")),
@@ -44,7 +46,9 @@ class Hetzner(Rest):
             ("GET /v1/firewalls", self._walls),
             (r"DELETE /v1/firewalls/(\d+)", self._close),
             ("GET /v1/server_types", lambda _: answer(200, {"server_types": [_SIZE], "meta": {"pagination": _PAGE}})),
-            ("GET /v1/images", lambda _: answer(200, {"images": [_IMAGE], "meta": {"pagination": _PAGE}})),
+            ("GET /v1/images", self._pictures),
+            (self.baking, self._bake),
+            (self.discarding, self._discard),
             ("GET /v1/locations", lambda _: answer(200, {"locations": [_PLACE], "meta": {"pagination": _PAGE}})),
         ]
 
@@ -122,6 +126,35 @@ class Hetzner(Rest):
         if self.servers.pop(number, None) is None:
             return answer(404, _error("not_found", f"server with ID '{number}' not found"))
         return answer(200, {"action": _action("delete_server")})
+
+    def turn_off(self, number: str) -> None:
+        self.servers[number]["status"] = "off"
+
+    def foreign_picture(self) -> str:
+        return str(self._picture("snapshot of the web team", {"team": "web"})["id"])
+
+    def _picture(self, described: str, labels: dict[str, str]) -> dict[str, Any]:
+        state = {"": "available", "failed": "unavailable"}.get(self.images_become, "creating")
+        made = {**_IMAGE, "id": next(self.numbers), "name": None, "type": "snapshot", "status": state}
+        self.images[str(made["id"])] = made = {**made, "description": described, "labels": labels}
+        return made
+
+    def _bake(self, request: Request, number: str) -> Answer:
+        asked = json.loads(request.body)
+        if number not in self.servers:
+            return answer(404, _error("not_found", "no such server"))
+        made = self._picture(asked["description"], asked["labels"])
+        return answer(201, {"action": _action("create_image"), "image": made})
+
+    def _pictures(self, request: Request) -> Answer:
+        label, kind = request.query.get("label_selector", ""), request.query.get("type", "system")
+        found = [
+            one for one in (_IMAGE, *self.images.values()) if one["type"] == kind and label in {"", *one["labels"]}
+        ]
+        return self._page(request, "images", found)
+
+    def _discard(self, _: Request, number: str) -> Answer:
+        return answer(204) if self.images.pop(number, None) else answer(404, _error("not_found", "no such image"))
 
     def _open(self, request: Request) -> Answer:
         asked = json.loads(request.body)

@@ -47,7 +47,8 @@ class Openstack(Rest):
             (r"POST /v2\.1/servers/([\w-]+)/action", self._act),
             (r"DELETE /v2\.1/servers/([\w-]+)", self._destroy),
             (r"GET /v2\.1/flavors/detail", lambda _: answer(200, {"flavors": [_FLAVOR]})),
-            (r"GET /v2\.1/images/detail", lambda _: answer(200, {"images": [_IMAGE]})),
+            (r"GET /v2\.1/images/detail", self._pictures),
+            (r"DELETE /v2\.1/images/([\w-]+)", self._discard),
             (r"GET /v2\.1/limits", self._limits),
             (r"POST /v2\.1/os-security-groups", self._open),
             (r"GET /v2\.1/os-security-groups", lambda _: answer(200, {"security_groups": [*self.firewalls.values()]})),
@@ -144,7 +145,33 @@ class Openstack(Rest):
     def _act(self, request: Request, number: str) -> Answer:
         if number not in self.servers:
             return answer(404, self.not_found())
+        asked = json.loads(request.body)
+        if "createImage" in asked:
+            self._picture(**asked["createImage"])
+            return answer(202)
         return answer(200, {"output": self.written})
+
+    def turn_off(self, number: str) -> None:
+        self.servers[number]["status"] = "SHUTOFF"
+
+    def foreign_picture(self) -> str:
+        return self._picture("web team", {"team": "web"})
+
+    def _picture(self, name: str, metadata: dict[str, str]) -> str:
+        number = f"5e1f-{next(self.numbers)}"
+        state = {"": "ACTIVE", "failed": "ERROR"}.get(self.images_become, "SAVING")
+        self.images[number] = {**_IMAGE, "id": number, "name": name, "metadata": metadata, "status": state}
+        return number
+
+    def _pictures(self, request: Request) -> Answer:
+        """Two a page, as a Nova does whose `max_limit` is 2."""
+        known: dict[str, Any] = {str(_IMAGE["id"]): _IMAGE, **self.images}
+        rest = [one for number, one in known.items() if number > request.query.get("marker", "")]
+        href = f"{self.url}/v2.1/images/detail?limit=2&marker={rest[1]['id']}" if rest[2:] else ""
+        return answer(200, {"images": rest[:2], **({"images_links": [{"rel": "next", "href": href}]} if href else {})})
+
+    def _discard(self, _: Request, number: str) -> Answer:
+        return answer(204) if self.images.pop(number, None) else answer(404, self.not_found())
 
     def _destroy(self, _: Request, number: str) -> Answer:
         return answer(204) if self.servers.pop(number, None) else answer(404, self.not_found())

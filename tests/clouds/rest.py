@@ -44,6 +44,9 @@ class Rest:
         self.numbers = itertools.count(4_711)
         self.servers: dict[str, dict[str, Any]] = {}
         self.firewalls: dict[str, dict[str, Any]] = {}
+        self.images: dict[str, dict[str, Any]] = {}
+        self.images_become = ""
+        """The state in which an image stays, where it is to stay unfinished; `failed` for none that ever will be."""
         self.written = ""
         """On each server's console, where such a cloud keeps that."""
         self.contract: Contract | None = None
@@ -84,6 +87,10 @@ class Rest:
 
     def everything(self) -> list[str]:
         return list(self.servers)
+
+    def pictures(self) -> list[str]:
+        """Ids of all images that are there, the cloud's own left out."""
+        return list(self.images)
 
     def walls(self) -> list[str]:
         return list(self.firewalls)

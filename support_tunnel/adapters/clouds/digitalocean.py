@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from support_tunnel.adapters.clouds import digitalocean_health, words
+from support_tunnel.adapters.clouds.digitalocean_images import BAKING
 from support_tunnel.adapters.clouds.drivers import make_safe, point_at
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.ports import ServerSpec
@@ -36,12 +37,20 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
     network = {"vpc_uuid": told["network"]} if told["network"] else {}
     return {
         "size": words.size(driver, words.by_word("size", DIGITALOCEAN.sizes, spec.size, told)),
-        "image": words.image(driver, words.by_word("image", DIGITALOCEAN.images, spec.image, told)),
+        "image": _image(driver, words.by_word("image", DIGITALOCEAN.images, spec.image, told)),
         "location": words.location(driver, told["region"]),
         "ex_user_data": spec.user_data,
         # Without the agent there is no web console of the provider's that logs in as root.
         "ex_create_attr": {"tags": [_OURS, *words.words(spec.tags, 255)], "ipv6": True, "with_droplet_agent": False, **network},
     }  # fmt: skip
+
+
+def _image(driver: Any, word: str) -> Any:
+    """DigitalOcean knows its own images by a word and ours by a number, which libcloud would send as text."""
+    made = words.image(driver, word)
+    if word.isdigit():
+        made.id = int(word)
+    return made
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> str:
@@ -124,6 +133,7 @@ DIGITALOCEAN = CloudRow(
     ),
     listed=lambda driver: list(driver.ex_list_by_tag(_OURS)),
     tidy=_tidy,
+    baking=BAKING,
     firewall=Firewall(open=_open, listed=_walls, close=_close),
     sizes={"small": "s-1vcpu-1gb", "medium": "s-2vcpu-2gb"},
     images={"debian-12": "debian-12-x64", "debian-13": "debian-13-x64"},

@@ -44,6 +44,15 @@ class DigitalOceanDriver(DigitalOcean_v2_NodeDriver):  # type: ignore[misc]  # l
     def ex_close_firewall(self, firewall_id: str) -> None:
         self._send("DELETE", f"/v2/firewalls/{firewall_id}")
 
+    def ex_snapshot(self, node: Node, name: str) -> None:
+        self._send("POST", f"/v2/droplets/{node.id}/actions", {"type": "snapshot", "name": name})
+
+    def ex_snapshots(self) -> list[dict[str, Any]]:
+        return self._pages("/v2/snapshots", "snapshots", resource_type="droplet")
+
+    def ex_remove_snapshot(self, number: str) -> None:
+        self._send("DELETE", f"/v2/snapshots/{number}")
+
     def ex_make_tag(self, name: str) -> None:
         """Making one that is there is fine."""
         self._send("POST", "/v2/tags", {"name": name})

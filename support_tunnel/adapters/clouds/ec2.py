@@ -11,6 +11,7 @@ from typing import Any
 
 from support_tunnel.adapters.clouds import ec2_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
+from support_tunnel.adapters.clouds.ec2_images import BAKING
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import ServerSpec
@@ -172,6 +173,7 @@ EC2 = CloudRow(
     listed=lambda driver: list(
         driver.list_nodes(ex_filters={"tag-key": ["st-tunnel"], "instance-state-name": list(_ALIVE)})
     ),
+    baking=BAKING,
     firewall=Firewall(
         open=_open, listed=_groups, close=lambda driver, wall, told: driver.ex_delete_security_group_by_id(wall.id)
     ),

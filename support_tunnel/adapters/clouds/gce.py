@@ -13,6 +13,7 @@ from typing import Any
 
 from support_tunnel.adapters.clouds import gce_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
+from support_tunnel.adapters.clouds.gce_images import BAKING
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
@@ -183,6 +184,7 @@ GCE = CloudRow(
         Setting("endpoint", "another address of the API than Google's own"),
     ),
     listed=lambda driver: list(driver.list_nodes(ex_label="st-tunnel")),
+    baking=BAKING,
     firewall=Firewall(open=_open, listed=_walls, close=_close),
     sizes={"small": "e2-micro", "medium": "e2-medium"},
     images={

@@ -119,6 +119,15 @@ class GceDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
     def ex_close_firewall(self, name: str) -> None:
         self._wait("/global/operations", self._ask("DELETE", f"/global/firewalls/{name}"))
 
+    def ex_images(self, label: str) -> list[dict[str, Any]]:
+        return self._all("/global/images", lambda answer: answer.get("items", []), filter=f"labels.{label}:*")
+
+    def ex_make_image(self, body: Mapping[str, Any]) -> None:
+        self._wait("/global/operations", self._ask("POST", "/global/images", body))
+
+    def ex_remove_image(self, name: str) -> None:
+        self._wait("/global/operations", self._ask("DELETE", f"/global/images/{name}"))
+
     def ex_look(self, path: str) -> dict[str, Any]:
         """What the API has at a path of the project, or anywhere where it begins with `https://`."""
         return self._ask("GET", path)

@@ -6,6 +6,7 @@ from typing import Any
 
 from support_tunnel.adapters.clouds import hetzner_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
+from support_tunnel.adapters.clouds.hetzner_images import BAKING
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import ServerSpec
@@ -85,6 +86,7 @@ HETZNER = CloudRow(
         Setting("endpoint", "another address of the API than Hetzner's own"),
     ),
     listed=lambda driver: list(driver.list_nodes(ex_label_selector="st-tunnel")),
+    baking=BAKING,
     firewall=Firewall(open=_open, listed=_walls, close=lambda driver, wall, told: driver.ex_close_firewall(wall.id)),
     sizes={"small": "cx23", "medium": "cx33"},
     images={"debian-12": "debian-12", "debian-13": "debian-13"},

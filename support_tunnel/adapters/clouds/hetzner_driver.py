@@ -72,8 +72,19 @@ class HetznerDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return [self._to_size(size) for size in self._all("/server_types", "server_types")]
 
     def list_images(self, location: NodeLocation | None = None) -> list[NodeImage]:
-        found = self._all("/images", "images", type="system")
+        """Hetzner's own and those that we made; what somebody else keeps there is none of a tunnel's."""
+        found = [*self._all("/images", "images", type="system"), *self.ex_snapshots("st-image")]
         return [NodeImage(image["name"] or image["id"], image["description"], self, extra=image) for image in found]
+
+    def ex_snapshot(self, node: Node, name: str, labels: Mapping[str, str]) -> None:
+        body = {"type": "snapshot", "description": name, "labels": dict(labels)}
+        self._api("POST", f"/servers/{node.id}/actions/create_image", body)
+
+    def ex_snapshots(self, label_selector: str) -> list[dict[str, Any]]:
+        return self._all("/images", "images", type="snapshot", label_selector=label_selector)
+
+    def ex_remove_image(self, number: str) -> None:
+        self._api("DELETE", f"/images/{number}")
 
     def list_locations(self) -> list[NodeLocation]:
         found = self._all("/locations", "locations")

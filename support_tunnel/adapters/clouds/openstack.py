@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from support_tunnel.adapters.clouds import openstack_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, driver_class
+from support_tunnel.adapters.clouds.openstack_images import BAKING
 from support_tunnel.adapters.clouds.pages import Page, whole
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.errors import UsageError
@@ -125,6 +126,7 @@ OPENSTACK = CloudRow(
         words.SSH_FROM,
     ),
     listed=_listed,
+    baking=BAKING,
     firewall=Firewall(open=_open, listed=_walls, close=_close),
     sizes={"small": "m1.small", "medium": "m1.medium"},
     images={"debian-12": "debian-12", "debian-13": "debian-13"},

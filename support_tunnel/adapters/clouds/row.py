@@ -90,6 +90,8 @@ class Baking:
     """Remove the one of this id, with the disk's copy that it is made of."""
     of_what_is_off: bool = True
     """Whether the server turns itself off before. Not where that would end it."""
+    rights: str = ""
+    """What it takes beyond the row's `permissions`, in the cloud's own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _list(ports: AdminPorts, *, as_json: bool) -> None:
                 printable(one.word),
                 f"{made.astimezone():%Y-%m-%d %H:%M}" if (made := _made(one)) else "?",
                 printable(one.tags.get("st-owner", "")),
-                "ready" if one.ready else "unfinished",
+                "ready" if one.ready else "failed" if one.failed else "unfinished",
             )
             for one in found
         ]

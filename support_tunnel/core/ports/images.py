@@ -19,6 +19,8 @@ class Image:
     """What `image` of that cloud says in the inventory."""
     ready: bool
     tags: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False
+    """Never to be ready; only good for removing."""
 
 
 class Images(Protocol):
