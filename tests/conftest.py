@@ -8,7 +8,7 @@ from __future__ import annotations
 import compileall
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,18 @@ def _open_memory() -> Iterator[None]:
         yield
 
 
-def pytest_collection_finish() -> None:
-    """Four thousand tests and their modules stay to the end: no search for cycles in a test need look through them."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Four thousand tests and their modules stay to the end: no search for cycles, now or in a test, need look through them.
+
+    Searching while they come was a quarter of the time that they take.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
