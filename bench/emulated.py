@@ -27,8 +27,8 @@ from tests.clouds.rest import Rest
 
 __all__ = ["PAGES", "Emulated", "emulated"]
 
-PAGES: Mapping[str, int] = {"digitalocean": 200, "hetzner": 50, "linode": 100, "openstack": 1000, "vultr": 1000}
-"""Longest page of each that we ask for or are given. Vultr's is not played by pages."""
+PAGES: Mapping[str, int] = {"digitalocean": 200, "hetzner": 50, "linode": 100, "openstack": 1000, "vultr": 500}
+"""Longest page of each that we ask for or are given."""
 
 
 class Count(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bench import clouds
-from bench.emulated import emulated
 from bench.result import table
 
 
@@ -31,12 +30,3 @@ def test_a_sweep_that_leaves_one_is_no_measure(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("bench.clouds.end_due", lambda *_: iter(()))
     with pytest.raises(RuntimeError, match="not ended"):
         clouds.measure_sweep(1)
-
-
-def test_an_emulated_cloud_says_what_is_there() -> None:
-    with emulated("hetzner") as place:
-        cloud = place.reach()
-        made = cloud.create(clouds._spec(1))
-        assert place.count()[:2] == (1, 1)
-        cloud.destroy(made.id)
-        assert place.count()[:2] == (0, 0)
