@@ -84,7 +84,7 @@ def test_the_owner_comes_back_and_approves(people: Crew) -> None:
         assert f"inv approve {short}" in people.inv("status").stderr
         unattended = people.inv("connect-approved-tunnels")
         assert unattended.stdout == f"{short} asks for your yes: inv approve {short}\n"
-        with window(people.inv_in_terminal("approve", short)) as screen:
+        with window(people.inv_in_terminal("approve")) as screen:
             screen.sees("Six digits")
             screen.types(json.loads(answering.line())["digits"] + "\n")
             screen.sees("Let them in?")
