@@ -1,4 +1,7 @@
-"""A whole session over a server that exists already and that others keep: it is found by `--cloud static`, and left as it was."""
+"""A whole session over a server that exists already and that others keep: it is found by `--cloud static`, and left as it was.
+
+The last one is over a server that has no IPv4.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
+from support_tunnel.adapters import processes
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
 from tests.onebox.crew import Crew, crew
@@ -97,3 +101,32 @@ def test_a_second_machine_with_the_inventory_alone_ends_what_is_over(place: Plac
     assert place.state() == state
     on.fab("stop", short)
     on.closed()
+
+
+BY_IPV6 = {"bridge": "fd00:77::1", "device": "fd00:77::2", "kept": "fd00:77::3"}
+
+
+def test_a_server_without_ipv4_does(place: Place) -> None:
+    """The device reaches it by IPv6, and so does the admin, by each hop; the API is elsewhere and stays as it is."""
+    on, cloud = place.crew, LocalNodeDriver(place.crew.on.cloud_root)
+    processes.run(["ip", "address", "add", f"{BY_IPV6['bridge']}/64", "dev", on.on.bridge, "nodad"])
+    for node, name in ((on.on.device.id, "device"), (place.server.node.id, "kept")):
+        processes.run(["ip", "-n", node, "address", "add", f"{BY_IPV6[name]}/64", "dev", "eth0", "nodad"])
+    processes.run(["ip", "-n", place.server.node.id, "-4", "address", "flush", "dev", "eth0"])
+    assert "inet " not in processes.run(["ip", "-n", place.server.node.id, "address", "show", "dev", "eth0"]).stdout
+    told = yaml.safe_load(on.inventory.read_text())
+    told["support_tunnel"]["clouds"]["static"]["host"] = BY_IPV6["kept"]
+    on.inventory.write_text(yaml.safe_dump(told))
+
+    tree = cloud.ex_snapshot(place.server.node)
+    live = on.connect("--ttl", "5", answering=("--cloud", "static"))
+    assert (live.admin["server"], live.admin["transport"]) == (BY_IPV6["kept"], "wireguard")
+    ran = on.fab("command", live.tunnel[:8], "id -un; hostname")
+    assert ran.stdout.split() == [live.names.user, "device"], ran.stderr
+    endpoint = on.device(f"wg show {live.names.interface} endpoints").split()[1]
+    assert endpoint.startswith(f"[{BY_IPV6['kept']}]:")
+    stopped = on.fab("stop", live.tunnel[:8])
+    assert stopped.status == 0, stopped.stderr
+    on.closed()
+    assert json.loads(on.fab("list", "--json").stdout) == []
+    assert changes(tree, cloud.ex_snapshot(place.server.node), ignoring=(*NOT_A_CHANGE, *OF_THE_LOGIN)) == []
