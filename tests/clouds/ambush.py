@@ -25,12 +25,14 @@ OURS = re.compile(r"support-tunnel-[0-9a-f]{8}")
 
 
 class Kill(NamedTuple):
+    """At the request of this number, on this side of its effect."""
+
     number: int
     side: Side
 
 
 class Trouble(NamedTuple):
-    """`strikes` says what becomes of a request; None is a line that is cut. It strikes `times` requests, from number `first` on."""
+    """It strikes `times` requests, from number `first` on; what becomes of them is in `TROUBLES`."""
 
     name: str
     first: int = 1
@@ -48,6 +50,12 @@ class Ambush(Gate):
         self._learning = False
         self.planted: list[tuple[str, str]] = []
         """Servers and firewalls of somebody else that took our name."""
+
+    def stage(self, provider: Provider) -> None:
+        """Another cloud takes its place, of the same kind."""
+        self.provider, self.planted = provider, []
+        self._seen.clear()
+        self.lie_in_wait()
 
     def learn(self, look: Callable[[], object]) -> None:
         """Keep what the cloud's lists say while there is nothing in it: which requests are lists, and how an empty one looks."""

@@ -177,9 +177,7 @@ class Ground:
         self._peopled = True
 
     def _fresh(self) -> None:
-        self._ambush.provider = self._provider()
-        self._ambush.planted = []
-        self._ambush.lie_in_wait()
+        self._ambush.stage(self._provider())
         self.settings = self._ambush.provider.settings(self._ambush.url)
 
     def cloud(self) -> LibcloudCloud:
