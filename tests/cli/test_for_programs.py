@@ -17,6 +17,7 @@ from support_tunnel.cli.admin.settings import AdminSettings
 from support_tunnel.core.ports import Completed
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
+from support_tunnel.flows.admin.create_server import Terms
 from support_tunnel.testing.hosts import FakeDoor
 from tests.flows.conftest import make_world
 from tests.flows.test_reach import connected
@@ -111,14 +112,14 @@ def test_a_failure_is_a_line_too(world: World, capsys: pytest.CaptureFixture[str
 def test_wait_is_how_long_the_owner_has(
     world: World, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], seconds: int
 ) -> None:
-    asked: dict[str, object] = {}
+    asked: list[Terms] = []
 
-    def create(*_: object, **how: object) -> None:
-        asked.update(how)
+    def create(_ports: object, _code: object, terms: Terms, **_: object) -> None:
+        asked.append(terms)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("support_tunnel.flows.admin.create_server.create_server", create)
     monkeypatch.setenv("CODE", Code.generate().text().reveal())
     with pytest.raises(Exit):
         admin_tasks.create_tunnel_server.body(None, helper=[], port=[], preshared_key="env:CODE", **given)
-    assert asked["patience"] == seconds
+    assert [terms.patience for terms in asked] == [seconds]
