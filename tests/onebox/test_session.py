@@ -151,8 +151,8 @@ def test_the_log_holds_and_tells_the_whole_story(session: Session) -> None:
     verified = audit.verify(session.log, session.live.tunnel)
     lines = [json.loads(line) for line in session.log.splitlines()]
     assert verified.count == len(lines)
-    assert [line["event"] for line in lines] == ["requested", "consented", "opened", "ended"]
-    requested, consented, opened, ended = (line["data"] for line in lines)
+    assert [line["event"] for line in lines] == ["requested", "consented", "opened", "logged-in", "ended"]
+    requested, consented, opened, came, ended = (line["data"] for line in lines)
     assert requested == {"scope": "shell", "ttl": 300, "tunnel": session.live.tunnel}
     assert {key: consented[key] for key in ("how", "admin", "scope")} == {
         "how": "policy",
@@ -161,6 +161,7 @@ def test_the_log_holds_and_tells_the_whole_story(session: Session) -> None:
     }
     assert consented["fingerprint"] == session.live.owner["fingerprint"]
     assert opened == {"user": session.live.names.user, "until": consented["until"]}
+    assert (came["who"], set(came)) == ("Rehearsal admin", {"who", "fingerprint", "from"})
     assert ended == {"reason": "the helper ended it"}
 
 
