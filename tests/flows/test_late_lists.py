@@ -55,6 +55,34 @@ def test_one_that_is_listed_after_it_was_given_up_is_ended(
     assert world.ledger.entries() == []
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_a_list_that_is_empty_by_mistake_is_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, empty: int
+) -> None:
+    """Else the server would run until its own end, and nobody would know of it."""
+    world.connect()
+    true, left = world.cloud.servers, [empty]
+
+    def listed() -> Sequence[Server]:
+        left[0] -= 1
+        return [] if left[0] >= 0 else true()
+
+    monkeypatch.setattr(world.cloud, "servers", listed)
+    world.stop_by_admin()
+    assert world.cloud.everything() == [world.foreign]
+    assert world.ledger.entries() == []
+
+
+def test_a_server_that_has_ended_itself_is_believed_gone_in_a_moment(world: World) -> None:
+    world.connect()
+    (server,) = world.cloud.servers()
+    world.cloud.destroy(server.id)
+    began = world.clock.monotonic()
+    world.stop_by_admin()
+    assert world.clock.monotonic() - began < 15
+    assert world.ledger.entries() == []
+
+
 @pytest.mark.parametrize("place", ["ledger", "vault"])
 def test_a_place_that_cannot_be_read_keeps_no_cloud_from_being_swept(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str

@@ -27,6 +27,8 @@ NO_LOG = "0" * 64
 
 LAG = 60.0
 """Seconds by which a cloud's list may be behind what the cloud made."""
+BLINK = 3.0
+"""Seconds for which a server that was listed before must be missing until it is believed gone."""
 FAREWELL = 5.0
 """Seconds the device gets to say that it is closed before its path is taken away; it closes by itself anyway."""
 
@@ -188,10 +190,15 @@ def _destroy(ports: AdminPorts, entry: LedgerEntry) -> None:
     def listed() -> list[str]:
         return [server.id for server in cloud.servers() if server.tags.get("st-tunnel") == tunnel]
 
+    def known() -> list[str] | None:
+        return found if entry.server_id in (found := listed()) else None
+
     found = listed()
-    if not found and entry.stage == "launched" and not entry.server_address:
-        # Made, and never listed so far: some clouds' lists are a few seconds behind, and nobody would look for it again.
+    if entry.server_id and entry.server_id not in found:
+        # Made, and not in one list: some are a few seconds behind or empty by mistake, and nobody would look for it again
+        # until its time is over. One that was never listed gets longer.
+        seconds = LAG if entry.stage == "launched" and not entry.server_address else BLINK
         with suppress(HostError):
-            found = wait_for(lambda: listed() or None, what="it", seconds=LAG, clock=ports.clock, longest_pause=3)
+            found = wait_for(known, what="it", seconds=seconds, clock=ports.clock, first_pause=1, longest_pause=3)
     for server in found:
         cloud.destroy(server)
