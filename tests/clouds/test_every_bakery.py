@@ -176,9 +176,11 @@ def test_our_image_counts_as_offered_to_the_doctor_of_hetzner() -> None:
 
 
 def test_the_page_says_where_we_make_images_and_what_it_takes() -> None:
-    page = (REPOSITORY / "docs" / "clouds.md").read_text()
+    whole = (REPOSITORY / "docs" / "clouds.md").read_text()
+    page = whole.partition("## An image with the packages in it\n")[2].partition("\n## ")[0]
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
     for name, row in CLOUDS.items():
-        line = next(one for one in page.splitlines() if re.match(rf"\| [^|]*`{name}`[^|]*\|[^|]*\|[^|]*\|$", one))
+        (line,) = [one for one in rows if f"`{name}`" in one.split("|")[1]]
         if row.baking is None:
             assert "cloud.cannot-bake" in line, name
         elif name != "local":
