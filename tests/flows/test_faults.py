@@ -351,7 +351,7 @@ def test_the_verbs_call_what_this_file_thinks_they_do(make_world: Callable[..., 
         "stop_by_owner": {"shell", "vault"},  # the rest is done by the keeper's ending
         "end_session": {"hooks", "journal", "mailbox", "shell", "vault"},
         "sweep": {"account", "cloud", "ledger", "mailbox", "own_node", "vault"},
-        "keep": {"journal", "mailbox", "vault"},
+        "keep": {"journal", "mailbox", "shell", "vault"},
         "clean_up": {"hooks", "journal", "mailbox", "shell", "vault"},
         # A helper and an organisation's certifier exclude each other.
         "create_server, helper": {
