@@ -24,7 +24,7 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
         r"|RESOURCE_POOL_EXHAUSTED|account limit|maximum .{0,30}limit",
         "quota",
     ),
-    (r"InvalidInstanceID\.NotFound|InvalidGroup\.NotFound|InvalidInstanceID\.Malformed", "gone"),
+    (r"Invalid(InstanceID|Group|Snapshot)\.NotFound|InvalidInstanceID\.Malformed", "gone"),
     (r"DependencyViolation|InvalidGroup\.InUse|resource_in_use|resourceInUse|(?i:in use)", "in-use"),
     (r"uniqueness_error|InvalidGroup\.Duplicate|(?i:already ?exists)", "taken"),
     (r"AuthFailure|ExpiredToken|RequestExpired", "auth"),

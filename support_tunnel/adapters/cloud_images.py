@@ -77,21 +77,25 @@ class LibcloudImages:
 
     def remove(self, image_id: str) -> None:
         baking = self._baking()
-        found = next((one for one in self._line.ask(baking.listed) if one.id == image_id), None)
+        before = {one.id: one for one in self._line.ask(baking.listed)}
+        found = before.get(image_id)
         if found is None:
             return
         if OURS not in found.tags:
             raise CloudError("cloud.foreign", f"image {image_id} does not carry our tag, so it is not ours to remove")
 
         def gone() -> bool | None:
-            """Some clouds hold on to one that is still being made."""
-            try:
-                self._line.ask(lambda driver, told: baking.remove(driver, image_id, told))
-            except CloudError as failure:
-                if failure.code not in ("cloud.gone", "cloud.in-use", *PASSES):
-                    raise
-            return None if any(one.id == image_id for one in self._line.ask(baking.listed)) else True
+            """Some clouds hold on to one that is still being made. At Amazon the snapshot that it was made of shows once it is gone itself."""
+            for number in going:
+                self._begin_removal(baking, number)
+            going[:] = [
+                one.id
+                for one in self._line.ask(baking.listed)
+                if one.id == image_id or (one.name == found.name and OURS in one.tags and one.id not in before)
+            ]
+            return None if going else True
 
+        going = [image_id]
         try:
             wait_for(gone, what="end of the image", seconds=_PATIENCE_TO_REMOVE, clock=self._clock, longest_pause=15)
         except HostError as error:
@@ -100,6 +104,13 @@ class LibcloudImages:
                 f"the cloud {self._row.name} still lists the image {image_id}",
                 next_step=f"Remove image {found.name} in the cloud's own console.",
             ) from error
+
+    def _begin_removal(self, baking: Baking, image_id: str) -> None:
+        try:
+            self._line.ask(lambda driver, told: baking.remove(driver, image_id, told))
+        except CloudError as failure:
+            if failure.code not in ("cloud.gone", "cloud.in-use", *PASSES):
+                raise
 
     def _baking(self) -> Baking:
         if self._row.baking is None:

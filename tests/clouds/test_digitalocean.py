@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from support_tunnel.core.ports import ServerSpec
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds.digitalocean import DigitalOcean
-from tests.clouds.gate import Fault, gate
+from tests.clouds.gate import Answer, Fault, Request, gate
 from tests.clouds.test_every_cloud import reach, spec
 
 OVER = "1000000000"
@@ -99,3 +99,35 @@ def test_a_tag_that_an_operator_put_on_our_firewall_stays() -> None:
     assert "prod" in provider.tags
     assert ours
     assert not ours & provider.tags, "else they would add up in the account"
+
+
+def untags(request: Request) -> bool:
+    return request.method == "DELETE" and request.path.startswith("/v2/tags/")
+
+
+def test_a_word_whose_removal_fails_at_first_goes_all_the_same() -> None:
+    """Its firewall is gone by then, and whoever asks again is told so."""
+    provider = DigitalOcean()
+    with gate(provider) as played:
+        cloud = reach(played, ManualClock())
+        made = cloud.create(spec())
+        played.faults = [Fault(untags, provider.refusal("retry"))]
+        cloud.destroy(made.id)
+    assert not {tag for tag in provider.tags if tag.startswith("st-tunnel:")}
+
+
+def test_a_server_that_lost_its_word_is_still_ours() -> None:
+    """One that its list did not show yet when its firewall went, and with that its tunnel's word."""
+    provider = DigitalOcean()
+    with gate(provider) as played:
+        cloud = reach(played, ManualClock())
+        made = cloud.create(spec())
+        (wall,) = provider.firewalls
+        empty = Answer(200, b'{"droplets": [], "links": {}, "meta": {"total": 0}}')
+        played.faults = [Fault(provider.lists, empty, times=4)]
+        cloud.destroy(f"firewall:{wall}")
+        played.faults = []
+        (seen,) = reach(played, ManualClock()).servers()
+        assert (seen.id, seen.tags["st-expires"]) == (made.id, spec().tags["st-expires"])
+        reach(played, ManualClock()).destroy(seen.id)
+    assert provider.everything() == []

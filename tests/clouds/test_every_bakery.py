@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -186,3 +186,43 @@ def test_the_page_says_where_we_make_images_and_what_it_takes() -> None:
         elif name != "local":
             assert line.endswith(f"| {row.baking.rights} |"), name
     assert {name for name, row in CLOUDS.items() if row.baking} == {*BAKES, "local"}
+
+
+AT_FIRST = {
+    "in use": lambda here: Fault(
+        discards, here.refused("InvalidSnapshot.InUse", "The snapshot snap-1 is currently in use", status=400)
+    ),
+    "refused": lambda here: Fault(discards, here.refusal("retry")),
+    "lost": lambda here: Fault(discards, None, effect=True),
+}
+
+
+def discards(request: Request) -> bool:
+    return request.query.get("Action") == "DeleteSnapshot"
+
+
+@pytest.mark.parametrize("at_first", list(AT_FIRST))
+def test_amazons_snapshot_goes_with_its_image_whatever_became_of_the_first_call(at_first: str) -> None:
+    """The image is gone by then, and its snapshot costs until somebody removes it."""
+    with gate(PLAYED["ec2"]()) as made:
+        clock, here = ManualClock(), cast(Any, made.provider)
+        site = Site(reach(made, clock), made, made.provider, clock, lambda: reach(made, clock))
+        image = site.cloud.images().bake(server(site), NAME, TAGS)
+        made.faults = [AT_FIRST[at_first](here)]
+        site.cloud.images().remove(image.id)
+        left = [one.id for one in here.backend.snapshots.values() if one.get_tags()]
+    assert left == here.pictures() == []
+
+
+@pytest.mark.parametrize("at_first", list(AT_FIRST))
+def test_and_so_does_one_that_is_left_alone(at_first: str) -> None:
+    with gate(PLAYED["ec2"]()) as made:
+        clock, here = ManualClock(), cast(Any, made.provider)
+        site = Site(reach(made, clock), made, made.provider, clock, lambda: reach(made, clock))
+        image = site.cloud.images().bake(server(site), NAME, TAGS)
+        here.backend.deregister_image(image.id)
+        (alone,) = site.cloud.images().baked()
+        made.faults = [AT_FIRST[at_first](here)]
+        site.cloud.images().remove(alone.id)
+        left = [one.id for one in here.backend.snapshots.values() if one.get_tags()]
+    assert left == []

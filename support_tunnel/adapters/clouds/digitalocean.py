@@ -7,12 +7,14 @@ the hour in which it is over and the attempt that it was made by.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from support_tunnel.adapters.clouds import digitalocean_health, words
 from support_tunnel.adapters.clouds.digitalocean_images import BAKING
 from support_tunnel.adapters.clouds.drivers import make_safe, point_at
+from support_tunnel.adapters.clouds.looking import there
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
 from support_tunnel.core.ports import ServerSpec
 
@@ -88,7 +90,7 @@ def _walls(driver: Any, told: Told) -> list[Opened]:
 
 
 def _close(driver: Any, wall: Opened, told: Told) -> None:
-    driver.ex_close_firewall(wall.id)
+    there(lambda: driver.ex_close_firewall(wall.id))  # gone by an earlier try, whose answer or whose next step was lost
     # Last: by its tag a firewall is known to be ours. It goes from the whole account, so not one that an operator has put there.
     driver.ex_remove_tag(f"{_OURS}:{wall.tags[_OURS]}")
 
@@ -109,6 +111,14 @@ def _is_over(word: str, now: datetime) -> bool:
     return (name == "st-expires" and past) or (name == "st-attempt" and re.fullmatch("[0-9a-f]{16}", value) is not None)
 
 
+def _tags(node: Any) -> Mapping[str, str]:
+    """A tunnel's word goes from the whole account with its firewall, so also from a server that no list showed at that moment: the bare
+    word and its hour stay on it, and by them it is ours still, of no tunnel that anybody knows."""
+    found = words.pairs(node.extra["tags"])
+    lost = _OURS in node.extra["tags"] and _OURS not in found and "st-expires" in found
+    return {_OURS: "", **found} if lost else found
+
+
 def _price(driver: Any, spec: ServerSpec, told: Told) -> float | None:
     wanted = words.by_word("size", DIGITALOCEAN.sizes, spec.size, told)
     return next((float(size.extra["price_hourly"]) for size in driver.list_sizes() if size.name == wanted), None)
@@ -119,7 +129,7 @@ DIGITALOCEAN = CloudRow(
     title="DigitalOcean",
     connect=_connect,
     arguments=_arguments,
-    tags=lambda node: words.pairs(node.extra["tags"]),
+    tags=_tags,
     address=words.address,
     genuine=lambda driver: bool(driver.list_locations()),
     settings=(

@@ -28,7 +28,7 @@ def _make(driver: Any, node: Any, name: str, tags: Mapping[str, str], told: Told
 
 def _listed(driver: Any, told: Told) -> list[Image]:
     """With the snapshots of ours that belong to no image: what a removal leaves that was broken off between the two."""
-    found = driver.list_images(ex_owner="self", ex_filters={"tag-key": ["st-image"]})
+    found = _images(driver)
     held = {snapshot for image in found for snapshot in _snapshots(image)}
     images = [
         Image(
@@ -49,17 +49,22 @@ def _listed(driver: Any, told: Told) -> list[Image]:
     return [*images, *loose]
 
 
+def _images(driver: Any) -> list[Any]:
+    return list(driver.list_images(ex_owner="self", ex_filters={"tag-key": ["st-image"]}))
+
+
 def _snapshots(image: Any) -> list[str]:
     disks = [disk.get("ebs") or {} for disk in image.extra["block_device_mapping"]]
     return [str(disk["snapshot_id"]) for disk in disks if disk.get("snapshot_id")]
 
 
 def _remove(driver: Any, image_id: str, told: Told) -> None:
-    if not image_id.startswith("snap-"):
-        snapshots = [one for image in driver.list_images(ex_image_ids=[image_id]) for one in _snapshots(image)]
-        driver.connection.request(driver.path, params={"Action": "DeregisterImage", "ImageId": image_id})
-    else:
-        snapshots = [image_id]
+    """By the list, which says nothing of an image that is gone: asked for by its id, that is an error."""
+    snapshots = [image_id] if image_id.startswith("snap-") else []
+    for image in _images(driver):
+        if image.id == image_id:
+            snapshots += _snapshots(image)
+            driver.connection.request(driver.path, params={"Action": "DeregisterImage", "ImageId": image_id})
     for snapshot in snapshots:
         driver.connection.request(driver.path, params={"Action": "DeleteSnapshot", "SnapshotId": snapshot})
 
