@@ -21,15 +21,23 @@ from support_tunnel.desired.plan import Report
 from support_tunnel.desired.shell import Code, body, call, lines
 from support_tunnel.desired.undo import undo_report, undo_script
 
-__all__ = ["FOLDER", "claim", "give_back", "guest_keys", "journal", "tunnels"]
+__all__ = ["FOLDER", "claim", "give_back", "guest_keys", "journal", "require_fit", "tunnels"]
 
 FOLDER = "/run/support_tunnel_server"
 _SECONDS = 60.0
 _NEEDED = ("ip", "nft", "wg", "ss", "systemctl", "systemd-run")
 
-_CLAIM = Code(r"""umask 077
-for program in $needed; do command -v "$program" >/dev/null || { printf 'missing\t%s\n' "$program"; lacks=1; }; done
-[ -z "$lacks" ] || exit 0
+_PROGRAMS = r"""for program in $needed; do command -v "$program" >/dev/null || { printf 'missing\t%s\n' "$program"; lacks=1; }; done
+"""
+
+_FITS = Code(rf"""{_PROGRAMS}set -- "$all"/*/tags
+[ ! -f "$1" ] || [ "$#" -lt "$most" ] || printf 'full\t%s\n' "$#"
+""")
+
+_CLAIM = Code(
+    "umask 077\n"
+    + _PROGRAMS
+    + r"""[ -z "$lacks" ] || exit 0
 mkdir -p -- "$all" || exit
 for port in $ports; do
   if [ -n "$(ss -Hlun "sport = :$port")" ] || grep -qx -- "$port" "$all"/*/ports 2>/dev/null; then printf 'taken\t%s\n' "$port"; lacks=1; fi
@@ -41,6 +49,11 @@ new=$(mktemp -d "$all/.new-XXXXXXXX") || exit
 { write_tags >"$new/tags" && printf '%s\n' $ports >"$new/ports" && write_end >"$new/end.sh"; } || { rm -rf -- "$new"; exit 1; }
 # Fails where a place of this tunnel is there already.
 mv -T -- "$new" "$all/$short" 2>/dev/null || { rm -rf -- "$new"; printf 'there\tyes\n'; exit 0; }
+# Of two that looked at the same moment neither gets the port.
+for port in $ports; do
+  [ "$(grep -lx -- "$port" "$all"/*/ports | grep -c .)" -le 1 ] || { printf 'taken\t%s\n' "$port"; lacks=1; }
+done
+[ -z "$lacks" ] || { rm -rf -- "$all/$short"; exit 0; }
 set -- "$all"/*/tags
 if [ "$#" -gt "$most" ]; then rm -rf -- "$all/$short"; printf 'full\t%s\n' "$(($# - 1))"; exit 0; fi
 # By the wall clock, and by one that nobody sets; again every minute until it is done. systemd never elapses an hour that is past.
@@ -48,7 +61,8 @@ if [ "$#" -gt "$most" ]; then rm -rf -- "$all/$short"; printf 'full\t%s\n' "$(($
 systemd-run --quiet --collect --unit="support-tunnel-$short-end" --timer-property=AccuracySec=1s --on-calendar="@$expires" \
   --on-active="$lifetime" --on-unit-inactive=60 /bin/sh "$all/$short/end.sh" || { rm -rf -- "$all/$short"; exit 1; }
 printf 'made\tyes\n'
-""")
+"""
+)
 
 _LIST = Code(r"""for tags in "$all"/*/tags; do
   [ ! -f "$tags" ] || printf 'tags\t%s\n' "$(base64 -w 0 "$tags")"
@@ -78,28 +92,23 @@ def claim(
     """
     short = _short(tags)
     said = probes.read(shell, _claim(short, tags, ports, expires, lifetime, most), timeout=_SECONDS)
-    if missing := said.get("missing"):
-        raise CloudError(
-            "cloud.programs",
-            f"the server lacks {', '.join(missing.split())}",
-            next_step="Have its keeper run: apt-get install nftables wireguard-tools iproute2",
-        )
+    _require_programs_and_room(said)
     if taken := said.get("taken"):
         raise CloudError(
             "cloud.port",
             f"something on the server uses UDP port {', '.join(taken.split())}",
             next_step="Try again; where it is 443, ask the owner for a request with --transport wireguard.",
         )
-    if there := said.get("full"):
-        raise CloudError(
-            "cloud.full",
-            f"the server holds {there} tunnels already, as many as it may",
-            next_step="End one there (`fab list`, `fab sweep`), or name another cloud with --cloud.",
-        )
     if "made" not in said:
         raise CloudError(
             "cloud.taken", f"tunnel {short} has a place on the server already", next_step="Run `fab sweep`."
         )
+
+
+def require_fit(shell: Shell, *, most: int) -> None:
+    """Raise CloudError `cloud.programs`, `cloud.full` where no tunnel could have a place now. It takes none."""
+    values = {"all": FOLDER, "needed": " ".join(_NEEDED), "most": str(most)}
+    _require_programs_and_room(probes.read(shell, _script(values, _FITS), timeout=_SECONDS))
 
 
 def tunnels(shell: Shell) -> list[dict[str, str]]:
@@ -128,6 +137,21 @@ def give_back(shell: Shell, tags: Mapping[str, str]) -> Report:
 def guest_keys(short: str) -> Secret[str]:
     """Key `wireguard`: the public half of what the tunnel's unit made there."""
     return _script({"file": f"{FOLDER}/{short}/public"}, Code('printf \'wireguard\\t%s\\n\' "$(cat -- "$file")"\n'))
+
+
+def _require_programs_and_room(said: Mapping[str, str]) -> None:
+    if missing := said.get("missing"):
+        raise CloudError(
+            "cloud.programs",
+            f"the server lacks {', '.join(missing.split())}",
+            next_step="Have its keeper run: apt-get install nftables wireguard-tools iproute2",
+        )
+    if there := said.get("full"):
+        raise CloudError(
+            "cloud.full",
+            f"the server holds {there} tunnels already, as many as it may",
+            next_step="End one there (`fab list`, `fab sweep`), or name another cloud with --cloud.",
+        )
 
 
 def _short(tags: Mapping[str, str]) -> str:

@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from libcloud.compute.base import NodeAuthSSHKey
 
 from support_tunnel.adapters.clock import SystemClock
+from support_tunnel.adapters.cloud_examination import examine_cloud
 from support_tunnel.adapters.cloud_libcloud import LibcloudCloud
 from support_tunnel.adapters.local_cloud.driver import LocalNodeDriver
 from support_tunnel.adapters.local_cloud.snapshot import Snapshot, changes
 from support_tunnel.adapters.ssh_server import ServerShell, connect_server
 from support_tunnel.core.errors import CloudError, HostError
-from support_tunnel.core.ports import OpenPort, ServerSpec
+from support_tunnel.core.ports import Completed, OpenPort, ServerSpec
 from support_tunnel.core.secret import Secret
 from support_tunnel.core.ssh_key import new_keypair
 from support_tunnel.core.waiting import wait_for
@@ -216,6 +217,53 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(kept: Kept) -> None:
         "its neighbour's end is not its own"
     )
     kept.cloud().destroy(second.tags["st-tunnel"])
+    assert kept.changed() == []
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """A shell on which another tunnel's claim is through in the moment before this one's folder gets its name."""
+
+    shell: ServerShell
+    other: str
+
+    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        text, naming = script.reveal(), 'mv -T -- "$new"'
+        assert text.count(naming) == 1
+        return self.shell.run_script(Secret(text.replace(naming, f"{self.other}\n{naming}")), timeout=timeout)
+
+
+def test_of_two_that_ask_at_the_same_moment_for_one_port_no_two_get_it(kept: Kept) -> None:
+    wanted, other = spec(9), f"{guest.FOLDER}/0000000a"
+    claimed = f"mkdir {other} && echo 31000 >{other}/ports && echo '{{}}' >{other}/tags"
+    with pytest.raises(CloudError) as refused:
+        guest.claim(
+            cast(Any, Overtaken(kept.shell, claimed)), wanted.tags, [31_000],
+            expires=int(wanted.expires.timestamp()), lifetime=3_600, most=5,
+        )  # fmt: skip
+    assert refused.value.code == "cloud.port"
+    assert run(kept.shell, f"ls {guest.FOLDER}").stdout.split() == ["0000000a"]
+    run(kept.shell, f"rm -r {guest.FOLDER}")
+    assert kept.changed() == []
+
+
+def test_the_doctor_names_what_would_keep_a_tunnel_from_it(kept: Kept) -> None:
+    def failed(**more: str) -> list[str]:
+        checks = list(examine_cloud(kept.cloud(**more), user_data=3_000, now=SystemClock().now))
+        assert all(one.fix for one in checks if one.state == "fail")
+        return [one.said for one in checks if one.state == "fail"]
+
+    assert failed() == []
+    kept.cloud().create(first := spec(11))
+    assert failed() == []
+    assert failed(tunnels="1") == ["the server holds 1 tunnels already, as many as it may"]
+    kept.cloud().destroy(first.tags["st-tunnel"])
+    where = run(kept.shell, "command -v wg").stdout.strip()
+    run(kept.shell, f"mv {where} {where}.away")
+    try:
+        assert failed() == ["the server lacks wg"]
+    finally:
+        run(kept.shell, f"mv {where}.away {where}")
     assert kept.changed() == []
 
 

@@ -75,6 +75,7 @@ STATIC = CloudRow(
     ends_itself="a timer on the server takes back what the tunnel made there, and a reboot does",
     billed_when_off=False,
     console="the server itself, as root: systemctl list-units 'support-tunnel-*'",
+    accepted=lambda driver: driver.ex_require_fit(),
     permissions=("a login that is root, or becomes it by sudo without a password",),
     hourly=lambda driver, spec, told: 0.0,
 )

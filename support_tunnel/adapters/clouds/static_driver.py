@@ -25,6 +25,8 @@ class Guests(Protocol):
         self, shell: Shell, tags: Mapping[str, str], ports: Sequence[int], *, expires: int, lifetime: int, most: int
     ) -> None: ...
 
+    def require_fit(self, shell: Shell, *, most: int) -> None: ...
+
     def tunnels(self, shell: Shell) -> list[dict[str, str]]: ...
 
     def give_back(self, shell: Shell, tags: Mapping[str, str]) -> object: ...
@@ -60,6 +62,11 @@ class StaticDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
                 most=self._most,
             )
         return self._node(tags)
+
+    def ex_require_fit(self) -> None:
+        """Raise CloudError `cloud.programs`, `cloud.full` where no tunnel could have a place now."""
+        with closing(self._shell()) as shell:
+            self._guests.require_fit(shell, most=self._most)
 
     def destroy_node(self, node: Node) -> bool:
         with closing(self._shell()) as shell:
