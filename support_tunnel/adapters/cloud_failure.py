@@ -39,7 +39,10 @@ _WORDS: dict[Kind, tuple[str, str]] = {
         "knows our credentials but does not let them do that",
         "Run `fab doctor --cloud NAME`: it says which right they lack.",
     ),
-    "gone": ("does not know that server", ""),
+    "gone": (
+        "does not know what it was asked for",
+        "Check region, image and project in the inventory: `fab doctor --cloud NAME` does.",
+    ),
     "rate": ("asks us to slow down", "Wait a minute, then run the same command again."),
     "retry": ("did not answer properly", "Run the same command again; `fab sweep` removes what may have been left."),
     "quota": (
@@ -96,7 +99,7 @@ def as_cloud_error(cloud: str, error: Exception, *, hidden: Sequence[str] = ()) 
         return error
     kind = classify(error)
     what, next_step = _WORDS[kind]
-    said = _said(error, hidden) if kind in ("auth", "forbidden", "quota", "bad-request") else ""
+    said = _said(error, hidden) if kind in ("auth", "forbidden", "gone", "quota", "bad-request") else ""
     why = f"({type(error).__name__})" if not said else f"and says: {said}"
     return CloudError(f"cloud.{kind}", f"the cloud {cloud} {what} {why}", next_step=next_step.replace("NAME", cloud))
 

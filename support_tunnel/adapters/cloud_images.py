@@ -77,21 +77,20 @@ class LibcloudImages:
 
     def remove(self, image_id: str) -> None:
         baking = self._baking()
-        before = {one.id: one for one in self._line.ask(baking.listed)}
-        found = before.get(image_id)
+        found = next((one for one in self._line.ask(baking.listed) if one.id == image_id), None)
         if found is None:
             return
         if OURS not in found.tags:
             raise CloudError("cloud.foreign", f"image {image_id} does not carry our tag, so it is not ours to remove")
 
         def gone() -> bool | None:
-            """Some clouds hold on to one that is still being made. At Amazon the snapshot that it was made of shows once it is gone itself."""
+            """Some clouds hold on to one that is still being made. What is left of one at Amazon, a snapshot of its name, goes as well."""
             for number in going:
                 self._begin_removal(baking, number)
             going[:] = [
                 one.id
                 for one in self._line.ask(baking.listed)
-                if one.id == image_id or (one.name == found.name and OURS in one.tags and one.id not in before)
+                if one.id == image_id or (one.name == found.name and OURS in one.tags and not one.ready)
             ]
             return None if going else True
 

@@ -45,6 +45,20 @@ def test_the_server_of_an_earlier_attempt_is_not_adopted(cloud: LibcloudCloud, d
     assert [node.id for node in driver.nodes] == ["n0"], "its tag lets `stop` find it; create has no right to it"
 
 
+def test_a_region_or_image_that_is_not_there_is_told_in_the_clouds_words_with_what_to_do(
+    cloud: LibcloudCloud, driver: MemoryDriver
+) -> None:
+    """Some clouds answer that with the status of a server that is gone."""
+    driver.copies, driver.after_create = (
+        0,
+        fails(GoogleBaseError("The resource 'zones/mars-1' was not found", 404, "x")),
+    )
+    with pytest.raises(CloudError) as failed:
+        cloud.create(SPEC)
+    assert "zones/mars-1" in failed.value.message
+    assert "fab doctor" in failed.value.next_step
+
+
 def test_a_refusal_is_not_taken_for_a_lost_answer(cloud: LibcloudCloud, driver: MemoryDriver) -> None:
     driver.copies, driver.after_create = 0, fails(InvalidCredsError("no"))
     driver.before_list = fails(AssertionError("nothing to look for"))

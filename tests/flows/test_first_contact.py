@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_tunnel.core.errors import CloudError, HostError
+from support_tunnel.core.errors import CloudError, HostError, SupportTunnelError, UsageError
 from support_tunnel.testing.hosts import FakeServerShell
 from tests.flows.hosts import CloudConnector
 from tests.flows.turns import Job
@@ -56,9 +56,14 @@ def test_45_the_console_says_why_and_the_server_goes(world: World, code: str) ->
     assert "answer" not in {blob.slot for blob in world.office.boxes[world.tunnel].blobs}
 
 
-def test_45_a_console_that_cannot_be_read_is_no_further_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "trouble", [CloudError("cloud.auth", "no"), HostError("process.failed", "no"), UsageError("secret.source", "no")]
+)
+def test_45_a_console_that_cannot_be_read_is_no_further_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: SupportTunnelError
+) -> None:
     def refused(_: str) -> Sequence[str]:
-        raise CloudError("cloud.auth", "it may not be read")
+        raise trouble
 
     monkeypatch.setattr(world.cloud, "console", refused)
     admin, _ = answered(world, "ssh.unreachable")

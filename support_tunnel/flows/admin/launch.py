@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from support_tunnel.core import addressing, ssh_key
-from support_tunnel.core.errors import CloudError, HostError
+from support_tunnel.core.errors import HostError, SupportTunnelError
 from support_tunnel.core.names import Names
 from support_tunnel.core.ports import LedgerEntry, Login, OpenPort, Server, ServerShell, ServerSpec
 from support_tunnel.core.secret import Secret
@@ -219,7 +219,7 @@ def server_variables(entry: LedgerEntry, reached: Reached) -> dict[str, object]:
 
 def _tell_console(ports: AdminPorts, cloud: str, server: Server) -> None:
     """Why it did not come may stand there, and it is about to be ended. Where the cloud cannot say, that is no further trouble."""
-    with suppress(CloudError):
+    with suppress(SupportTunnelError):
         for line in ports.clouds[cloud].console(server.id):
             ports.progress.note(f"On the server's console: {line}")
 
