@@ -40,6 +40,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     for name in (
         "tunnel_server",
         "tunnel_server_packages",
+        "tunnel_guest",
         "device_tunnel",
         "device_access",
         "headscale",

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from support_tunnel.core import ssh_key
-from support_tunnel.core.ports import Completed, Login, Server, ServerSpec, ThroughServer
-from support_tunnel.core.secret import Secret
+from support_tunnel.core.ports import ThroughServer
 from support_tunnel.desired import guest
 from support_tunnel.flows.admin.record import LOGIN_KEY, load_reached
-from support_tunnel.testing.fake_cloud import FakeCloud
-from tests.flows.hosts import CloudConnector, ServerModel
-from tests.flows.world import FOREIGN, World, keys
-
-PRIVATE, PUBLIC = ssh_key.new_keypair("keeper")
-LOGIN = Login("ops", Secret(PRIVATE.reveal().strip()), PUBLIC)
-
-
-class KeptMachine(FakeCloud):
-    def create(self, spec: ServerSpec) -> Server:
-        return replace(super().create(spec), login=LOGIN)
-
-
-class GuestModel(ServerModel):
-    """Knows where a guest's key lies."""
-
-    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
-        if f"file={guest.FOLDER}/" in script.reveal():
-            return Completed(0, f"wireguard\t{keys()['wireguard']}\n", "")
-        return super().run_script(script, timeout=timeout)
+from tests.flows.hosts import CloudConnector
+from tests.flows.kept import LOGIN, PUBLIC
+from tests.flows.world import World
 
 
 def test_the_tunnel_is_a_guest_from_its_first_login_to_its_last(world: World) -> None:
-    cloud = KeptMachine(world.folder / "kept")
-    world.cloud = world.device.cloud = cloud
-    cloud.create(FOREIGN)
-    (world.foreign,) = cloud.everything()
-    connector = CloudConnector(GuestModel(keys()["host"], keys()["wireguard"]), cloud)
+    world.has_kept_server()
     world.owner_agrees()
+    connector = CloudConnector(world.server, world.device.cloud)
     device, admin = world.turns.start(world.request), world.turns.start(lambda: world.answer(connector=connector))
     world.turns.run(device, admin)
     assert (device.error, admin.error) == (None, None)
 
     assert {(login.user, login.host_key) for login in connector.logins} == {("ops", PUBLIC)}
-    scripts = [script.reveal() for script in connector.shell.scripts]
+    scripts = [script.reveal() for script in world.server.scripts if "st_step" in script.reveal()]
     journal = f"st_journal={guest.journal(world.tunnel[:8])}"
     assert scripts
     for script in scripts:
@@ -57,7 +33,7 @@ def test_the_tunnel_is_a_guest_from_its_first_login_to_its_last(world: World) ->
     assert (through.user, through.host_key) == ("ops", PUBLIC)
     kept = world.admin_vault.get(world.tunnel, LOGIN_KEY)
     assert kept is not None
-    assert kept.reveal() == PRIVATE.reveal().strip().encode() + b"\n", "ssh reads no key without a line's end"
+    assert kept.reveal() == LOGIN.private_key.reveal().strip().encode() + b"\n", "ssh reads no key without a line's end"
 
     world.turns.start(world.stop_by_admin)
     world.turns.run()

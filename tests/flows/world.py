@@ -20,7 +20,7 @@ from support_tunnel.adapters.vault_tmpfs import TmpfsVault
 from support_tunnel.core import ssh_key, wireguard_key
 from support_tunnel.core.consent import ConsentPolicy
 from support_tunnel.core.names import TunnelId
-from support_tunnel.core.ports import Server, ServerSpec
+from support_tunnel.core.ports import Cloud, Server, ServerSpec
 from support_tunnel.core.private_authority import vouch_for
 from support_tunnel.core.scope import Scope
 from support_tunnel.core.st1.code import Code
@@ -57,6 +57,7 @@ from support_tunnel.testing.hosts import FakeDoor
 from support_tunnel.testing.people import RecordedProgress, ScriptedPrompt
 from support_tunnel.testing.records import MemoryAcquaintances, MemoryJournal
 from tests.flows.hosts import TAILSCALE, CloudConnector, DeviceModel, ServerModel
+from tests.flows.kept import GuestModel, KeptGuests, kept_cloud
 from tests.flows.nodes import JoiningNode
 from tests.flows.turns import Job, TurnClock, TurnMailbox, TurnPrompt, Turns
 
@@ -106,6 +107,8 @@ class World:
         self.cloud = FakeCloud(folder / "cloud")
         self.foreign = self.cloud.create(FOREIGN)
         self.images = FakeImages(folder / "images", self.cloud)
+        self.kept: KeptGuests | None = None
+        """`has_kept_server` puts it into the cloud's place."""
         self.device_ahead = timedelta(0)
         """Of the device's clock from everybody else's."""
         self.device = DeviceModel(self.cloud)
@@ -174,10 +177,10 @@ class World:
         given: dict[str, Any] = {
             "clock": self.clock,
             "mailbox_for": lambda claim: wrap("mailbox", TurnMailbox(self.turns, self.office.admin(name, claim=claim))),
-            "clouds": {"fake": wrap("cloud", self.cloud)},
+            "clouds": {"fake": wrap("cloud", self._cloud_of(wrap))},
             "images": {"fake": wrap("images", self.images)},
             "cloud": "fake",
-            "connector": wrap("connector", CloudConnector(self.server, self.cloud)),
+            "connector": wrap("connector", CloudConnector(self.server, self._cloud_of(lambda _, port: port))),
             "door": wrap("door", self.door),
             "account": wrap("account", self.account),
             "ledger": wrap("ledger", self.ledger),
@@ -197,6 +200,9 @@ class World:
     def _wrapping(self, wiring: FaultWiring | None) -> Callable[[str, Any], Any]:
         counted = wiring or FaultWiring()
         return lambda name, port: counted.wrap(name, self.turns.mortal(port))
+
+    def _cloud_of(self, wrap: Callable[[str, Any], Any]) -> Cloud:
+        return self.cloud if self.kept is None else kept_cloud(wrap("guests", self.kept), self.clock)
 
     def request(self, wiring: FaultWiring | None = None) -> Connected:
         """`inv request-and-connect-tunnel`."""
@@ -260,6 +266,26 @@ class World:
         self.standing = Standing(STANDING, keys()["vouched"].authority_pem, lambda: key)
         self.server_kind = "either"
 
+    def has_kept_server(self) -> None:
+        """The tunnels' server is one that others keep."""
+        self.kept = KeptGuests(self.folder / "kept")
+        self.device.cloud = kept_cloud(self.kept, self.clock)
+        self.server = GuestModel(keys()["host"], keys()["wireguard"])
+
+    def sweep_elsewhere(self, wiring: FaultWiring | None = None) -> Swept:
+        """On a second machine that has the inventory alone."""
+        folder = self.folder / "elsewhere"
+        own = {
+            "ledger": DiskLedger(folder / "ledger"),
+            "account": DiskAccount(folder / "account"),
+            "vault": TmpfsVault(folder / "vault"),
+        }
+        wrap = self._wrapping(wiring)
+        own_node = JoiningNode(self.standing_headscale)
+        return sweep(
+            self.admin_ports(wiring, **{name: wrap(name, port) for name, port in own.items()}, own_node=own_node)
+        )
+
     def clean_up(self, wiring: FaultWiring | None = None) -> list[TunnelId]:
         return clean_up(self.device_ports(wiring))
 
@@ -295,6 +321,7 @@ class World:
             *(f"ledger entry at {entry.stage}" for entry in self.ledger.entries()),
             *(f"keys of {tunnel[:8]}" for tunnel in self.admin_vault.tunnels()),
             *(f"server {server.name}" for server in self.cloud.servers()),
+            *(f"place of {tags['name']}" for tags in (self.kept.tunnels(self.server) if self.kept else ())),
             *(f"image {image.name}, half-made" for image in self.images.baked() if not image.ready),
             *(f"own node of {tunnel[:8]}" for tunnel in self.own_node.tunnels()),
             *(f"on the standing server: {thing}" for thing in self.left_on_standing()),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
 from libcloud.compute.base import Node, NodeDriver
 from libcloud.compute.types import NodeState
 
-from support_tunnel.adapters.ssh_server import ServerShell, connect_server
-from support_tunnel.core.ports import Login, ServerSpec, Shell
+from support_tunnel.adapters.ssh_server import connect_server
+from support_tunnel.core.ports import Login, ServerShell, ServerSpec, Shell
 
 __all__ = ["Guests", "StaticDriver"]
 
@@ -37,13 +37,22 @@ class StaticDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
     name = "A server that exists already"
     website = "https://libcloud.apache.org/"
 
-    def __init__(self, address: str, login: Login, *, most: int, guests: Guests) -> None:
+    def __init__(
+        self,
+        address: str,
+        login: Login,
+        *,
+        most: int,
+        guests: Guests,
+        connect: Callable[..., ServerShell] = connect_server,
+    ) -> None:
         # The base class's own __init__ would open an HTTP connection.
         self.key = address
         self.secret = self.region = self.connection = None
         self._login = login
         self._most = most
         self._guests = guests
+        self._connect = connect
 
     def list_nodes(self) -> list[Node]:
         with closing(self._shell()) as shell:
@@ -74,7 +83,7 @@ class StaticDriver(NodeDriver):  # type: ignore[misc]  # libcloud has no types
         return True
 
     def _shell(self) -> ServerShell:
-        return connect_server(
+        return self._connect(
             self.key,
             user=self._login.user,
             private_key=self._login.private_key,

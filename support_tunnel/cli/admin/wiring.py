@@ -131,7 +131,7 @@ def _besides(cloud: str) -> Mapping[str, object]:
     if cloud == "static":
         from support_tunnel.desired import guest
 
-        return {"guests": guest}
+        return {"guests": wrapped("guests", guest)}
     return {"seen": seen_by_local_servers()} if cloud == "local" else {}
 
 
