@@ -100,6 +100,16 @@ class Amazon:
         assert all(rule.from_port == rule.to_port for rule in rules)
         return {(rule.ip_protocol, rule.from_port, *rule.ip_range.values()) for rule in rules}
 
+    def ipv6_subnet(self) -> dict[str, str]:
+        """Settings of a VPC and a subnet in it that is IPv6-only."""
+        vpc = self.backend.create_vpc("10.7.0.0/16", amazon_provided_ipv6_cidr_block=True)
+        (block,) = vpc.get_cidr_block_association_set(ipv6=True)
+        range64 = block["cidr_block"].replace("/56", "/64")
+        made = self.backend.create_subnet(
+            vpc.id, None, ipv6_cidr_block=range64, availability_zone=f"{_REGION}a", ipv6_native=True
+        )
+        return {"network": vpc.id, "subnet": made.id}
+
     def foreign(self, name: str) -> str:
         made = self.backend.run_instances(
             "ami-0000000000000d131", 1, "", [], instance_type="t3.micro", tags={"instance": {"Name": name, "team": "web"}},

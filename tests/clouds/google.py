@@ -12,7 +12,10 @@ from tests.clouds.contract import Contract
 from tests.clouds.gate import Answer, Request
 from tests.clouds.rest import Rest, answer, recorded
 
-__all__ = ["Google"]
+__all__ = ["SUBNET", "Google"]
+
+SUBNET = "regions/europe-west3/subnetworks/six"
+"""One that gives external IPv6 addresses."""
 
 _BASE = "/compute/v1/projects/tunnels"
 _ZONE = "europe-west3-c"
@@ -83,7 +86,8 @@ class Google(Rest):
                     yield allowed["IPProtocol"], int(port), network
 
     def foreign(self, name: str) -> str:
-        return str(self._make({"name": name, "labels": {"team": "web"}})["id"])
+        nat = {"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+        return str(self._make({"name": name, "labels": {"team": "web"}, "networkInterfaces": [nat]})["id"])
 
     def foreign_wall(self, name: str) -> str:
         self.firewalls[f"{name}-ssh-4"] = {
@@ -118,6 +122,15 @@ class Google(Rest):
         zones = recorded("gce/aggregated_instances.json")["items"]
         made = copy.deepcopy(next(zone["instances"][0] for zone in zones.values() if "instances" in zone))
         made |= {"id": str(next(self.numbers)), "name": asked["name"], "labels": asked["labels"]}
+        (interface,) = asked["networkInterfaces"]
+        if interface.get("stackType") == "IPV6_ONLY":
+            given = [
+                {**config, "externalIpv6": "2600:1900:40d0:1::", "externalIpv6PrefixLength": 96}
+                for config in interface["ipv6AccessConfigs"]
+            ]
+            made["networkInterfaces"] = [
+                {"name": "nic0", "stackType": "IPV6_ONLY", "ipv6AccessType": "EXTERNAL", "ipv6AccessConfigs": given}
+            ]
         made["zone"] = f"https://www.googleapis.com{_BASE}/zones/{_ZONE}"
         self.servers[asked["name"]] = made
         return dict(made)
@@ -126,6 +139,9 @@ class Google(Rest):
         asked = json.loads(request.body)
         if not all(re.fullmatch(r"[a-z0-9_-]{0,63}", value) for value in asked["labels"].values()):
             return answer(*_error(400, "invalid", "Invalid value for field 'resource.labels'"))
+        (interface,) = asked["networkInterfaces"]
+        if "ipv6AccessConfigs" in interface and interface.get("subnetwork") != SUBNET:
+            return answer(*_error(400, "invalid", "The subnetwork has no external IPv6 range"))
         if asked["name"] in self.servers and request.query["requestId"] not in self.requests:
             return answer(*_error(409, "alreadyExists", f"The resource {asked['name']} already exists"))
         if request.query["requestId"] not in self.requests:

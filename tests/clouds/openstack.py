@@ -11,7 +11,10 @@ from tests.clouds.contract import Contract
 from tests.clouds.gate import Answer, Request
 from tests.clouds.rest import Rest, answer, recorded
 
-__all__ = ["Openstack"]
+__all__ = ["NETWORK", "Openstack"]
+
+NETWORK = "0d5e6a1c-6666-4666-8666-666666666666"
+"""One whose subnets are IPv6 alone."""
 
 
 def _error(kind: str, code: int, message: str) -> tuple[int, object]:
@@ -122,6 +125,8 @@ class Openstack(Rest):
             "status": "ACTIVE",
             "tenant_id": "p",
         }
+        if asked.get("networks") == [{"uuid": NETWORK}]:
+            made["addresses"] = {"six": [{"version": 6, "addr": "2a05:d014:1::5", "OS-EXT-IPS:type": "fixed"}]}
         made["security_groups"] = asked.get("security_groups", [])
         self.servers[number] = made
         return dict(made)

@@ -44,9 +44,10 @@ CLOUDS = [name for name in PLAYED if name != "nova"]
 class Office:
     """An admin's machine: its inventory, and the gates to all the clouds in it."""
 
-    def __init__(self, folder: Path, gates: Mapping[str, Gate]) -> None:
+    def __init__(self, folder: Path, gates: Mapping[str, Gate], besides: Mapping[str, str] | None = None) -> None:
+        """`besides` are settings that each of the clouds has too."""
         self.gates = gates
-        clouds = {name: self._told(folder, name, made) for name, made in gates.items()}
+        clouds = {name: {**self._told(folder, name, made), **(besides or {})} for name, made in gates.items()}
         self.inventory = folder / "all.yml"
         given = {"clouds": {"local": {}, **clouds}, "state": str(folder / "state"), "runtime": str(folder / "vault")}
         self.inventory.write_text(yaml.safe_dump({"support_tunnel": given}))

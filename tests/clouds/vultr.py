@@ -78,6 +78,10 @@ class Vultr(Rest):
         made = copy.deepcopy(recorded("vultr_v2/list_nodes.json")["instances"][0])
         number = f"4f0f12e5-{next(self.numbers)}"
         made |= {"id": number, "label": asked["label"], "tags": asked["tags"]}
+        if asked.get("enable_ipv6"):
+            made |= {"v6_network": "2001:19f0:5:1::", "v6_main_ip": "2001:19f0:5:1::64", "v6_network_size": 64}
+            if asked.get("disable_public_ipv4"):
+                made |= {"main_ip": "0.0.0.0", "netmask_v4": "", "gateway_v4": ""}  # noqa: S104 - its word for none
         made["firewall_group_id"] = asked.get("firewall_group_id", "")
         self.servers[number] = made
         return dict(made)

@@ -150,6 +150,7 @@ AZURE = CloudRow(
         Setting("client", "the id of an application (service principal)"),
         Setting("client_secret", "where that application's secret is", secret=True),
         Setting("token", "where an access token is, e.g. of `az account get-access-token`", secret=True),
+        words.addresses("ipv4: each network interface has to have it", "ipv4"),
         words.SIZE,
         Setting("image", "publisher:offer:sku:version of a Debian image with cloud-init"),
         words.SSH_FROM,

@@ -136,6 +136,7 @@ DIGITALOCEAN = CloudRow(
         Setting("token", "where an access token is", needed=True, secret=True),
         Setting("region", "a region such as fra1", needed=True),
         Setting("network", "the UUID of a VPC, in place of the region's default one"),
+        words.addresses("both: no droplet is without IPv4", "both"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

@@ -1,10 +1,12 @@
 """Amazon EC2. A server that powers itself off is terminated, and costs nothing from then on.
 
-Its driver speaks GET, so user-data stands in a URL: ours holds nothing that is worth anything after the first login.
+Its driver speaks GET, so user-data stands in a URL: ours holds nothing that is worth anything after the first login. A server is made
+by a raw call: libcloud's `create_node` cannot ask for an IPv6 address, and its nodes leave theirs out.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,13 +26,14 @@ _ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 def _connect(told: Told) -> Any:
     from urllib.parse import urlsplit
 
+    words.ipv6_alone(told, "ec2", "subnet")
     if told["network"] and not told["subnet"]:
         raise UsageError(
             "config.missing", "support_tunnel/clouds/ec2/subnet is missing",
             next_step="Name a subnet of that network: a server is put into a subnet, never into a network.",
         )  # fmt: skip
     key, secret, token = _key(told)
-    driver = driver_class("ec2")
+    driver = _with_ipv6(driver_class("ec2"))
     if told["region"] not in driver.list_regions():
         raise UsageError(
             "cloud.unknown-name", f"no region of EC2 is known here as {told['region']!r}",
@@ -47,6 +50,21 @@ def _connect(told: Told) -> Any:
         timeout=REQUEST_SECONDS,
         **elsewhere,
     )
+
+
+def _with_ipv6(driver: Any) -> Any:
+    """libcloud's, whose nodes then have their IPv6 addresses too."""
+    from libcloud.compute.drivers.ec2 import NAMESPACE
+    from libcloud.utils.xml import findall
+
+    class Ec2Driver(driver):  # type: ignore[misc]
+        def _to_node(self, element: Any) -> Any:
+            node = super()._to_node(element)
+            path = "networkInterfaceSet/item/ipv6AddressesSet/item/ipv6Address"
+            node.public_ips += [found.text for found in findall(element, path, NAMESPACE)]
+            return node
+
+    return Ec2Driver
 
 
 def _key(told: Told) -> tuple[str, str, str | None]:
@@ -69,25 +87,49 @@ def _key(told: Told) -> tuple[str, str, str | None]:
 
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
-    network = _network(driver, told, opened)
     return {
-        "size": words.size(driver, words.by_word("size", EC2.sizes, spec.size, told)),
-        "image": words.image(driver, _image(driver, spec, told)),
-        "ex_userdata": spec.user_data,
-        "ex_metadata": dict(spec.tags),
-        "ex_terminate_on_shutdown": True,
-        "ex_clienttoken": spec.tags["st-attempt"],  # a create that is sent again makes no second server
-        **network,
+        "ImageId": _image(driver, spec, told),
+        "InstanceType": words.by_word("size", EC2.sizes, spec.size, told),
+        "UserData": base64.b64encode(spec.user_data.encode()).decode(),
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "ClientToken": spec.tags["st-attempt"],  # a create that is sent again makes no second server
+        **_network(told, opened),
+        "ex_tags": dict(spec.tags),
     }
 
 
-def _network(driver: Any, told: Told, opened: Any) -> dict[str, Any]:
+def _network(told: Told, opened: Any) -> dict[str, str]:
     if not told["subnet"]:
-        return {"ex_security_groups": [opened[1]]} if opened else {}
-    # Only the id of a subnet is sent; looking it up would need one more permission.
-    subnet = type("Subnet", (), {"id": told["subnet"]})()
-    groups = {"ex_security_group_ids": [opened[0]]} if opened else {}
-    return {"ex_subnet": subnet, "ex_assign_public_ip": True, **groups}
+        return {"SecurityGroup.1": opened[1]} if opened else {}
+    subnet = {"SubnetId": told["subnet"], **({"SecurityGroupId.1": opened[0]} if opened else {})}
+    if words.ipv6_alone(told, "ec2", "subnet"):
+        return {**subnet, "Ipv6AddressCount": "1", "MetadataOptions.HttpProtocolIpv6": "enabled"}
+    # A public address is asked for of an interface, which then has the subnet and the group.
+    interface = {"DeviceIndex": "0", "AssociatePublicIpAddress": "true", "DeleteOnTermination": "true", **subnet}
+    return {f"NetworkInterface.1.{key}": value for key, value in interface.items()}
+
+
+def _create(driver: Any, name: str, arguments: dict[str, Any]) -> Any:
+    tags = {"Name": name, **arguments["ex_tags"]}
+    params = {
+        "Action": "RunInstances",
+        "MinCount": "1",
+        "MaxCount": "1",
+        **{key: value for key, value in arguments.items() if key != "ex_tags"},
+        **_tagged("instance", tags),
+    }
+    (node,) = driver._to_nodes(driver.connection.request(driver.path, params=params).object, "instancesSet/item")
+    node.name = name
+    node.extra["tags"] = tags
+    return node
+
+
+def _tagged(kind: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """What gives tags to a thing in the same request that makes it."""
+    found = {"TagSpecification.1.ResourceType": kind}
+    for number, (key, value) in enumerate(tags.items(), start=1):
+        found |= {f"TagSpecification.1.Tag.{number}.Key": key, f"TagSpecification.1.Tag.{number}.Value": value}
+    return found
 
 
 def _image(driver: Any, spec: ServerSpec, told: Told) -> str:
@@ -116,12 +158,7 @@ def _new_group(driver: Any, spec: ServerSpec, told: Told) -> str:
     params = {"Action": "CreateSecurityGroup", "GroupName": spec.name, "GroupDescription": "support-tunnel"}
     if told["network"]:
         params["VpcId"] = told["network"]
-    params["TagSpecification.1.ResourceType"] = "security-group"
-    for number, (key, value) in enumerate(words.for_server(spec).items(), start=1):
-        params |= {
-            f"TagSpecification.1.Tag.{number}.Key": key,
-            f"TagSpecification.1.Tag.{number}.Value": value,
-        }
+    params |= _tagged("security-group", words.for_server(spec))
     answer = driver.connection.request(driver.path, params=params).object
     return str(findtext(element=answer, xpath="groupId", namespace=NAMESPACE))
 
@@ -165,11 +202,13 @@ EC2 = CloudRow(
         Setting("region", "an AWS region such as eu-central-1", needed=True),
         Setting("network", "the id of a VPC, where the account has no default one; needs subnet"),
         Setting("subnet", "the id of a subnet in it"),
+        words.addresses("ipv4, or ipv6 alone; needs a subnet that is IPv6-only", "ipv4", "ipv6"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,
         Setting("endpoint", "another address of the API than Amazon's own"),
     ),
+    create=_create,
     listed=lambda driver: list(
         driver.list_nodes(ex_filters={"tag-key": ["st-tunnel"], "instance-state-name": list(_ALIVE)})
     ),

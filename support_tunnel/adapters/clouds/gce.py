@@ -42,6 +42,7 @@ systemctl restart ssh
 
 
 def _connect(told: Told) -> Any:
+    words.ipv6_alone(told, "gce", "subnet")
     make_safe()
     from support_tunnel.adapters.clouds.gce_driver import GceDriver
 
@@ -60,9 +61,6 @@ def _connect(told: Told) -> Any:
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
     size = words.by_word("size", GCE.sizes, spec.size, told)
-    interface = {"network": f"global/networks/{told['network']}", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
-    if told["subnet"]:
-        interface["subnetwork"] = told["subnet"]
     body = {
         "machineType": f"zones/{told['region']}/machineTypes/{size}",
         "disks": [
@@ -72,7 +70,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
                 "initializeParams": {"sourceImage": words.by_word("image", GCE.images, spec.image, told)},
             }
         ],
-        "networkInterfaces": [interface],
+        "networkInterfaces": [_interface(told)],
         "labels": words.labels(spec.tags),
         "tags": {"items": [spec.name]},
         "metadata": {
@@ -90,6 +88,15 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
         },
     }
     return {"ex_body": body, "ex_request": str(uuid.uuid5(_NAMESPACE, spec.tags["st-attempt"]))}
+
+
+def _interface(told: Told) -> dict[str, Any]:
+    subnet = {"subnetwork": told["subnet"]} if told["subnet"] else {}
+    public: dict[str, Any] = {"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    if words.ipv6_alone(told, "gce", "subnet"):
+        access = {"type": "DIRECT_IPV6", "name": "external-ipv6", "networkTier": "PREMIUM"}
+        public = {"stackType": "IPV6_ONLY", "ipv6AccessConfigs": [access]}
+    return {"network": f"global/networks/{told['network']}", **subnet, **public}
 
 
 def _open(driver: Any, spec: ServerSpec, told: Told) -> None:
@@ -178,6 +185,7 @@ GCE = CloudRow(
         Setting("token", "where an access token is, e.g. cmd:gcloud auth print-access-token", secret=True),
         Setting("network", "the name of a network", default="default"),
         Setting("subnet", "a subnetwork, e.g. regions/europe-west3/subnetworks/tunnels"),
+        words.addresses("ipv4, or ipv6 alone; needs a network and subnet that give it", "ipv4", "ipv6"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

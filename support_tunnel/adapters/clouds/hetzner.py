@@ -8,15 +8,12 @@ from support_tunnel.adapters.clouds import hetzner_health, words
 from support_tunnel.adapters.clouds.drivers import REQUEST_SECONDS, make_safe, point_at
 from support_tunnel.adapters.clouds.hetzner_images import BAKING
 from support_tunnel.adapters.clouds.row import CloudRow, Firewall, Opened, Setting, Told
-from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import ServerSpec
 
 __all__ = ["HETZNER"]
 
 
 def _connect(told: Told) -> Any:
-    if told["addresses"] not in ("both", "ipv6"):
-        raise UsageError("config.value", f"clouds/hetzner/addresses is {told['addresses']!r}; it may be both or ipv6")
     make_safe()
     from support_tunnel.adapters.clouds.hetzner_driver import HetznerDriver
 
@@ -31,7 +28,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
         "ex_userdata": spec.user_data,
         "ex_labels": words.labels(spec.tags),
         "ex_firewalls": (opened,) if opened else (),
-        "ex_ipv4": told["addresses"] == "both",
+        "ex_ipv4": not words.ipv6_alone(told, "hetzner"),
         "ex_networks": (int(told["network"]),) if told["network"] else (),
     }
 
@@ -79,7 +76,7 @@ HETZNER = CloudRow(
         Setting("token", "where a project's API token is", needed=True, secret=True),
         Setting("region", "a location such as fsn1", needed=True),
         Setting("network", "the number of a private network that servers join too"),
-        Setting("addresses", "both, or ipv6 alone", default="both"),
+        words.addresses("both, or ipv6 alone", "both", "ipv6"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

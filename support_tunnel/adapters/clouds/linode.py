@@ -94,6 +94,7 @@ LINODE = CloudRow(
     settings=(
         Setting("token", "where a personal access token is", needed=True, secret=True),
         Setting("region", "a region that has the metadata service, such as eu-central", needed=True),
+        words.addresses("both: no instance is without IPv4", "both"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

@@ -36,6 +36,7 @@ def _connect(told: Told) -> Any:
         timeout=REQUEST_SECONDS,
         **of_project,
     )
+    driver.ex_ipv6_alone = words.ipv6_alone(told, "openstack", "network")
     # libcloud reads its list of prices, which is megabytes and has no such cloud on it, for each size anew.
     driver._get_size_price = lambda _: None
     return driver
@@ -43,6 +44,8 @@ def _connect(told: Told) -> Any:
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
     network = {"networks": [type("Network", (), {"id": told["network"]})()]} if told["network"] else {}
+    # The usual way to user-data is an IPv4 address.
+    drive = {"ex_config_drive": True} if driver.ex_ipv6_alone else {}
     group = {"ex_security_groups": [type("Group", (), {"name": opened})()]} if opened else {}
     return {
         "size": _named("size", driver.list_sizes(), words.by_word("size", OPENSTACK.sizes, spec.size, told)),
@@ -50,6 +53,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
         "ex_userdata": spec.user_data,
         "ex_metadata": dict(spec.tags),
         **network,
+        **drive,
         **group,
     }
 
@@ -73,9 +77,19 @@ def _listed(driver: Any) -> list[Any]:
         answer = driver.connection.request("/servers/detail", params=params).object
         following = [link["href"] for link in answer.get("servers_links") or [] if link["rel"] == "next"]
         marker = dict(parse_qsl(urlsplit(following[0]).query))["marker"] if following else ""
-        return Page(driver._to_nodes(answer), {"marker": marker} if marker else None)
+        return Page(
+            [_reached(driver, node) for node in driver._to_nodes(answer)], {"marker": marker} if marker else None
+        )
 
     return whole(ask, {})
+
+
+def _reached(driver: Any, node: Any) -> Any:
+    """What addresses a server has is the network's to say; where IPv6 alone is wanted no other is used."""
+    if driver.ex_ipv6_alone:
+        node.public_ips = [address for address in node.public_ips if ":" in address]
+        node.private_ips = [address for address in node.private_ips if ":" in address]
+    return node
 
 
 def _written(driver: Any, node: Any) -> str:
@@ -121,6 +135,7 @@ OPENSTACK = CloudRow(
         Setting("domain", "the domain of user and project", default="Default"),
         Setting("region", "a region of its catalogue", needed=True),
         Setting("network", "the UUID of the network of servers, where the project has more than one"),
+        words.addresses("any that the network gives, or ipv6 alone; needs a network that gives it", "any", "ipv6"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

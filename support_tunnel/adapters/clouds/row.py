@@ -26,6 +26,8 @@ class Setting:
     secret: bool = False
     """Given as file:PATH, env:NAME or cmd:PROGRAM, never as itself."""
     default: str = ""
+    choices: tuple[str, ...] = ()
+    """The words that it may be; empty: any text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,13 @@ def check(row: CloudRow, values: Mapping[str, object], where: str) -> Mapping[st
                 f"{where}/{name} is a secret, so it may not stand there",
                 next_step="Say where it is: file:PATH, env:NAME or cmd:PROGRAM.",
             )
+        if known[name].choices and str(value) not in known[name].choices:
+            choices = " or ".join(known[name].choices)
+            raise UsageError(
+                "config.value",
+                f"{where}/{name} is {str(value)!r}; here it may be {choices}",
+                next_step=f"It is: {known[name].meaning}.",
+            )
     for setting in settings:
         if setting.needed and not values.get(setting.name):
             raise UsageError(

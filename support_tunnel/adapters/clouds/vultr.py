@@ -31,6 +31,7 @@ def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[s
         "tags": words.words(spec.tags, 255),
         "user_data": base64.b64encode(spec.user_data.encode()).decode(),
         "enable_ipv6": True,
+        "disable_public_ipv4": words.ipv6_alone(told, "vultr"),
         "activation_email": False,
         "backups": "disabled",
         **({"firewall_group_id": opened} if opened else {}),
@@ -69,7 +70,9 @@ def _all(driver: Any, path: str, what: str) -> list[dict[str, Any]]:
 def _node(driver: Any, told: dict[str, Any]) -> Any:
     node = driver._to_node({"tag": "", **told})
     node.extra["tags"] = told.get("tags") or []
-    node.public_ips = [address for address in node.public_ips if address != "0.0.0.0"]  # noqa: S104 - said before there is one
+    # Said before there is one, and where there is to be none.
+    public = [address for address in node.public_ips if address != "0.0.0.0"]  # noqa: S104
+    node.public_ips = [*public, *([told["v6_main_ip"]] if told.get("v6_main_ip") else [])]
     return node
 
 
@@ -121,6 +124,7 @@ VULTR = CloudRow(
     settings=(
         Setting("token", "where an API key is", needed=True, secret=True),
         Setting("region", "a region such as fra", needed=True),
+        words.addresses("both, or ipv6 alone", "both", "ipv6"),
         words.SIZE,
         words.IMAGE,
         words.SSH_FROM,

@@ -17,7 +17,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
 __all__ = [
-    "IMAGE", "SIZE", "SSH_FROM", "address", "by_word", "for_server", "heard", "image", "labels", "listed_price", "location", "networks", "pairs", "size",
+    "IMAGE", "SIZE", "SSH_FROM", "address", "addresses", "by_word", "for_server", "heard", "image", "ipv6_alone", "labels", "listed_price", "location", "networks", "pairs", "size",
     "sources", "spoken", "tags_of", "words",
 ]  # fmt: skip
 
@@ -26,6 +26,22 @@ IMAGE = Setting("image", "the cloud's own id of a Debian image with cloud-init, 
 SSH_FROM = Setting(
     "ssh_from", "networks that may reach a server's SSH, e.g. `192.0.2.0/24 2001:db8::/32`", default="0.0.0.0/0 ::/0"
 )
+
+
+def addresses(meaning: str, *choices: str) -> Setting:
+    """Of which families a server's public addresses are; the first choice is what it is where nothing is said."""
+    return Setting("addresses", meaning, default=choices[0], choices=choices)
+
+
+def ipv6_alone(told: Told, cloud: str, place: str = "") -> bool:
+    """Whether a server is to have no public IPv4 address. Raises UsageError `config.missing` without the setting `place`, where it takes one."""
+    alone = bool(told["addresses"] == "ipv6")
+    if alone and place and not told[place]:
+        raise UsageError(
+            "config.missing", f"support_tunnel/clouds/{cloud}/{place} is missing",
+            next_step=f"Name a {place} that gives IPv6 addresses: with `addresses: ipv6` a server has no others.",
+        )  # fmt: skip
+    return alone
 
 
 _BEFORE = "x_"
