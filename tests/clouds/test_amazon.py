@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -43,6 +44,22 @@ def test_its_server_is_in_its_own_group_and_no_other(amazon: Gate) -> None:
     made = reach(amazon, ManualClock()).create(spec())
     (instance,) = provider._instances()
     assert [group.name for group in instance.security_groups] == [made.name]
+
+
+def test_in_a_subnet_it_has_its_own_group_and_a_public_address(amazon: Gate) -> None:
+    provider = amazon.provider
+    assert isinstance(provider, Amazon)
+    network = provider.backend.create_vpc("10.8.0.0/16")
+    subnet = provider.backend.create_subnet(network.id, "10.8.1.0/24", availability_zone="eu-central-1a")
+    cloud = reach(amazon, ManualClock(), network=network.id, subnet=subnet.id)
+    made = cloud.create(spec())
+    (instance,) = provider._instances()
+    assert instance.subnet_id == subnet.id
+    assert [group.name for group in instance.nics[0].group_set] == [made.name]
+    (seen,) = cloud.servers()
+    assert ipaddress.ip_address(seen.address).is_global
+    cloud.destroy(made.id)
+    assert provider.everything() == provider.walls() == []
 
 
 def test_a_network_without_a_subnet_is_told_before_anything_is_sent(amazon: Gate) -> None:

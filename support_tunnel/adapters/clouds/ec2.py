@@ -57,7 +57,7 @@ def _with_ipv6(driver: Any) -> Any:
     from libcloud.compute.drivers.ec2 import NAMESPACE
     from libcloud.utils.xml import findall
 
-    class Ec2Driver(driver):  # type: ignore[misc]
+    class Ec2Driver(driver):  # type: ignore[misc]  # a class that libcloud names at run time
         def _to_node(self, element: Any) -> Any:
             node = super()._to_node(element)
             path = "networkInterfaceSet/item/ipv6AddressesSet/item/ipv6Address"

@@ -70,8 +70,7 @@ def _all(driver: Any, path: str, what: str) -> list[dict[str, Any]]:
 def _node(driver: Any, told: dict[str, Any]) -> Any:
     node = driver._to_node({"tag": "", **told})
     node.extra["tags"] = told.get("tags") or []
-    # Said before there is one, and where there is to be none.
-    public = [address for address in node.public_ips if address != "0.0.0.0"]  # noqa: S104
+    public = [address for address in node.public_ips if address != "0.0.0.0"]  # noqa: S104 - said before there is one, and for none
     node.public_ips = [*public, *([told["v6_main_ip"]] if told.get("v6_main_ip") else [])]
     return node
 
