@@ -91,7 +91,7 @@ def claim(
     `cloud.full`, `cloud.taken`; HostError when the script itself fails.
     """
     short = _short(tags)
-    said = probes.read(shell, _claim(short, tags, ports, expires, lifetime, most), timeout=_SECONDS)
+    said = _asked(shell, _claim(short, tags, ports, expires, lifetime, most))
     _require_programs_and_room(said)
     if taken := said.get("taken"):
         raise CloudError(
@@ -108,12 +108,12 @@ def claim(
 def require_fit(shell: Shell, *, most: int) -> None:
     """Raise CloudError `cloud.programs`, `cloud.full` where no tunnel could have a place now. It takes none."""
     values = {"all": FOLDER, "needed": " ".join(_NEEDED), "most": str(most)}
-    _require_programs_and_room(probes.read(shell, _script(values, _FITS), timeout=_SECONDS))
+    _require_programs_and_room(_asked(shell, _script(values, _FITS)))
 
 
 def tunnels(shell: Shell) -> list[dict[str, str]]:
     """The tags of each tunnel that has a place there. Raises HostError when that cannot be read."""
-    said = probes.read(shell, _script({"all": FOLDER}, _LIST), timeout=_SECONDS)
+    said = _asked(shell, _script({"all": FOLDER}, _LIST))
     found = []
     for line in said.get("tags", "").split():
         try:
@@ -137,6 +137,16 @@ def give_back(shell: Shell, tags: Mapping[str, str]) -> Report:
 def guest_keys(short: str) -> Secret[str]:
     """Key `wireguard`: the public half of what the tunnel's unit made there."""
     return _script({"file": f"{FOLDER}/{short}/public"}, Code('printf \'wireguard\\t%s\\n\' "$(cat -- "$file")"\n'))
+
+
+def _asked(shell: Shell, script: Secret[str]) -> dict[str, str]:
+    try:
+        return probes.read(shell, script, timeout=_SECONDS)
+    except HostError as failed:
+        if failed.next_step:
+            raise
+        step = "The login that the inventory names has to be root there, or become it by sudo without a password."
+        raise HostError(failed.code, failed.message, next_step=step) from None
 
 
 def _require_programs_and_room(said: Mapping[str, str]) -> None:

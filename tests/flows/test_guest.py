@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from support_tunnel.core.ports import ThroughServer
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from support_tunnel.core.errors import HostError
+from support_tunnel.core.ports import Completed, ThroughServer
+from support_tunnel.core.secret import Secret
 from support_tunnel.desired import guest
 from support_tunnel.flows.admin.record import LOGIN_KEY, load_reached
 from tests.flows.hosts import CloudConnector
@@ -38,3 +45,26 @@ def test_the_tunnel_is_a_guest_from_its_first_login_to_its_last(world: World) ->
     world.turns.start(world.stop_by_admin)
     world.turns.run()
     assert world.left() == []
+
+
+class NotRoot:
+    """A login whose sudo asks for a password."""
+
+    def run_script(self, script: Secret[str], *, timeout: float) -> Completed:
+        return Completed(1, "", "sudo: a password is required\n")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda shell: guest.tunnels(shell),
+        lambda shell: guest.require_fit(shell, most=5),
+        lambda shell: guest.claim(shell, {"st-tunnel": "5a" * 16}, [31_000], expires=1, lifetime=1, most=5),
+    ],
+    ids=["list", "doctor", "claim"],
+)
+def test_a_login_that_may_not_become_root_is_told_that_it_has_to(ask: Callable[[Any], object]) -> None:
+    with pytest.raises(HostError) as refused:
+        ask(NotRoot())
+    assert "a password is required" in refused.value.message
+    assert "sudo without a password" in refused.value.next_step
