@@ -57,6 +57,10 @@ class LibcloudCloud:
         self._seen = CloudSeen(self.row, self._line)
         self._making = CloudMaking(self.row, self._line, self._seen, clock, end=self.destroy, close=self._close_one)
 
+    @property
+    def only_wireguard(self) -> bool:
+        return self.row.only_wireguard
+
     def create(self, spec: ServerSpec) -> Server:
         return self._making.create(spec)
 

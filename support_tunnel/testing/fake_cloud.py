@@ -21,6 +21,8 @@ __all__ = ["FakeCloud"]
 class FakeCloud:
     """The port `Cloud`. Servers answer at `address` at once: nothing boots here."""
 
+    only_wireguard = False
+
     def __init__(self, folder: Path, *, address: str = "192.0.2.1", hourly: float | None = None) -> None:
         self.folder = folder
         self._address = address

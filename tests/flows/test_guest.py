@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
-from support_tunnel.core.errors import HostError
+from support_tunnel.core import ssh_key
+from support_tunnel.core.errors import CloudError, HostError
 from support_tunnel.core.ports import Completed, ThroughServer
 from support_tunnel.core.secret import Secret
+from support_tunnel.core.st1.people import Helper
 from support_tunnel.desired import guest
 from support_tunnel.flows.admin.record import LOGIN_KEY, load_reached
+from support_tunnel.flows.library import Library
 from tests.flows.hosts import CloudConnector
 from tests.flows.kept import LOGIN, PUBLIC
+from tests.flows.test_headscale_play import ways_of
 from tests.flows.world import World
+
+NO_HEADSCALE = "a server that others keep is made no Headscale server. Answering by WireGuard alone."
 
 
 def test_the_tunnel_is_a_guest_from_its_first_login_to_its_last(world: World) -> None:
@@ -68,3 +74,40 @@ def test_a_login_that_may_not_become_root_is_told_that_it_has_to(ask: Callable[[
         ask(NotRoot())
     assert "a password is required" in refused.value.message
     assert "sudo without a password" in refused.value.next_step
+
+
+def test_auto_is_answered_by_wireguard_alone_and_that_is_said(
+    make_world: Callable[..., World], library: Library
+) -> None:
+    world = make_world(library=library, transports=("wireguard", "wireguard-443", "headscale"))
+    world.has_kept_server()
+    world.device.blocks_wireguard = 1
+    device, admin = world.connect()
+    assert [path.transport for path in ways_of(world)] == ["wireguard", "wireguard"]
+    assert (device.result.opened.transport, admin.result.way) == ("wireguard", "udp-443")
+    assert [note for note in world.notes.notes if NO_HEADSCALE in note] != []
+    assert (world.headscale.api_keys, world.headscale.nodes) == ({}, {})
+
+    nobody_needs_it = make_world(library=library)
+    nobody_needs_it.has_kept_server()
+    nobody_needs_it.connect()
+    assert [note for note in nobody_needs_it.notes.notes if NO_HEADSCALE in note] == []
+
+
+@pytest.mark.parametrize("helped", [False, True], ids=["headscale alone", "helpers"])
+def test_what_needs_a_headscale_server_is_refused_before_anything_is_made(
+    make_world: Callable[..., World], library: Library, helped: bool
+) -> None:
+    offered = ("wireguard", "headscale") if helped else ("headscale",)
+    world = make_world(library=library, transports=offered)
+    world.has_kept_server()
+    if helped:
+        world.helpers = (Helper("Hana", ssh_key.new_keypair("hana")[1]),)
+    world.owner_agrees()
+    world.turns.start(world.request)
+    admin = world.turns.start(world.answer)
+    world.turns.run(admin)
+    assert isinstance(admin.error, CloudError)
+    assert admin.error.code == "cloud.wireguard-only"
+    assert world.left_on_admin() == []
+    assert world.server.scripts == []

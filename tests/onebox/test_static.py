@@ -63,6 +63,12 @@ def place() -> Iterator[Place]:
         told["support_tunnel"]["clouds"]["static"] = {
             "host": server.address, "host_key": server.first_key, "login_key": f"file:{key}", "user": LOGIN,
         }  # fmt: skip
+        # Of which nothing here makes use: such a server is made no Headscale server.
+        told["support_tunnel"] |= {
+            "headscale": "/opt/headscale",
+            "headscale_sha256": "ab" * 32,
+            "tailscale": "/opt/tailscale",
+        }
         made.inventory.write_text(yaml.safe_dump(told))
         yield Place(made, driver, server)
 
@@ -112,7 +118,9 @@ def is_over(place: Place, short: str) -> None:
 def test_a_second_machine_with_the_inventory_alone_ends_what_is_over(place: Place) -> None:
     """The ledger and the keys of the one that made it are lost."""
     on, state = place.crew, place.state()
-    live = on.connect("--ttl", "5", answering=("--cloud", "static"))
+    live = on.connect("--ttl", "5", "--transport", "auto", "--pq", "prefer", answering=("--cloud", "static"))
+    assert live.admin["transport"] == "wireguard"
+    assert "made no Headscale server. Answering by WireGuard alone." in live.said
     assert json.loads(second(place).fab("sweep", "--json").stdout)["ended"] == [], "it is not over"
     is_over(place, live.tunnel[:8])
     swept = json.loads(second(place).fab("sweep", "--json").stdout)

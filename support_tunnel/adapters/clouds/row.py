@@ -138,6 +138,8 @@ class CloudRow:
     """Within how long a server there has read its user-data and answers by ssh; longer where its image must first install cloud-init."""
     login: Callable[[Told], Login | None] = lambda told: None
     """Where its servers were there before and are to stay."""
+    only_wireguard: bool = False
+    """Whether its servers are made no Headscale servers."""
     ends_itself: str = ""
     """What ends a server there when nobody comes back, beyond what the server does itself; empty: nothing."""
     billed_when_off: bool = True

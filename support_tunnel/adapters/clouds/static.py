@@ -72,6 +72,7 @@ STATIC = CloudRow(
     ),
     login=_login,
     boot_seconds=30.0,
+    only_wireguard=True,
     ends_itself="a timer on the server takes back what the tunnel made there, and a reboot does",
     billed_when_off=False,
     console="the server itself, as root: systemctl list-units 'support-tunnel-*'",

@@ -69,6 +69,11 @@ class Server:
 class Cloud(Protocol):
     """Launches and ends servers. Raises CloudError `cloud.*`; an error never means "gone"."""
 
+    @property
+    def only_wireguard(self) -> bool:
+        """Whether its servers are made no Headscale servers, since others keep them."""
+        ...
+
     def create(self, spec: ServerSpec) -> Server:
         """Launch, tagged; returns once the cloud has accepted it. A failed create leaves nothing or something tagged."""
         ...

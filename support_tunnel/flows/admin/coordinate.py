@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from support_tunnel.core import addressing
-from support_tunnel.core.errors import CoordinatorError, HostError, UsageError
+from support_tunnel.core.errors import CloudError, CoordinatorError, HostError, UsageError
 from support_tunnel.core.names import Names
 from support_tunnel.core.ports import Coordinator, LedgerEntry, Node, ServerShell
 from support_tunnel.core.secret import Secret
@@ -35,6 +35,7 @@ __all__ = [
     "dissolve",
     "for_two_nodes",
     "invite",
+    "require_coordinating",
     "require_programs",
     "way_to_device",
 ]
@@ -179,6 +180,17 @@ def require_programs(ports: AdminPorts) -> Programs:
             next_step="Set headscale, headscale_sha256 and tailscale in the inventory (docs/headscale.md).",
         )
     return programs
+
+
+def require_coordinating(ports: AdminPorts) -> None:
+    """Raises UsageError `headscale.server-programs`, CloudError `cloud.wireguard-only`, where no Headscale server can be made."""
+    require_programs(ports)
+    if ports.clouds[ports.cloud].only_wireguard:
+        raise CloudError(
+            "cloud.wireguard-only",
+            f"a server of the cloud {ports.cloud} is one that others keep, which is made no Headscale server",
+            next_step="Ask the owner for a request with --transport wireguard, or name another cloud with --cloud.",
+        )
 
 
 def way_to_device(ports: AdminPorts, entry: LedgerEntry, shell: ServerShell) -> str:

@@ -18,7 +18,7 @@ from support_tunnel.core.st1.admin import AdminOffer, AdminSession
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.st1.payloads import Path
 from support_tunnel.core.st1.people import Helper
-from support_tunnel.flows.admin.coordinate import require_programs
+from support_tunnel.flows.admin.coordinate import require_coordinating
 from support_tunnel.flows.admin.finish import Answered, finish
 from support_tunnel.flows.admin.meeting import Meeting, require_fitting
 from support_tunnel.flows.admin.own_server import set_up
@@ -139,7 +139,7 @@ def _place(
         require_place(ports, standing, code)
         return standing
     if terms.helpers or offer.offer.transports == ("headscale",):
-        require_programs(ports)
+        require_coordinating(ports)
     require_own()
     return None
 

@@ -94,7 +94,7 @@ def set_up(
     """From nothing to a server with the ways that the owner offered, WireGuard first: it has the preshared key, and needs no third
     program. With helpers beside the admin by Headscale alone. Raises CloudError, HostError, CoordinatorError, UsageError.
     """
-    coordinated = with_headscale(ports, offer) or bool(helpers)
+    coordinated = bool(helpers) or with_headscale(ports, entry.cloud, offer)
     launched = launch(ports, code, entry, offer.offer.transports, coordinated=coordinated)
     try:
         paths: list[Path] = [] if helpers else [*launched.by_wireguard]
@@ -108,7 +108,16 @@ def set_up(
         raise
 
 
-def with_headscale(ports: AdminPorts, offer: AdminOffer) -> bool:
-    """Whether the server is to be a Headscale: the owner offered it, and we have its programs or no other way."""
+def with_headscale(ports: AdminPorts, cloud: str, offer: AdminOffer) -> bool:
+    """Whether the server is to be a Headscale: the owner offered it, and there is no other way or this one can be made."""
     offered = offer.offer.transports
-    return "headscale" in offered and (ports.programs() is not None or set(offered) == {"headscale"})
+    if "headscale" not in offered or set(offered) == {"headscale"}:
+        return "headscale" in offered
+    if ports.programs() is None:
+        return False
+    if ports.clouds[cloud].only_wireguard:
+        ports.progress.note(
+            "The owner offers Headscale too, but a server that others keep is made no Headscale server. Answering by WireGuard alone."
+        )
+        return False
+    return True
