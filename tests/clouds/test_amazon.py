@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pytest
 from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds.amazon import Amazon
-from tests.clouds.gate import Gate, gate
+from tests.clouds.gate import Answer, Fault, Gate, gate
 from tests.clouds.test_every_cloud import reach, spec
 
 
@@ -79,3 +80,25 @@ def test_a_region_without_the_image_says_so(amazon: Gate) -> None:
         provider.backend.amis.pop(image)
     with pytest.raises(CloudError, match=r"no image debian-13-amd64-\* of Debian in region eu-central-1"):
         made.create(spec())
+
+
+def test_until_it_has_its_public_address_it_has_none(amazon: Gate) -> None:
+    """EC2 gives that once it runs. What it has from the first moment, in a subnet with both, nobody may be able to reach."""
+    provider = amazon.provider
+    assert isinstance(provider, Amazon)
+
+    def pending(true: Answer) -> Answer:
+        six = b"<networkInterfaceSet><item><ipv6AddressesSet><item><ipv6Address>2600:1f14::5</ipv6Address></item></ipv6AddressesSet></item></networkInterfaceSet>"
+        body = re.sub(rb"<ipAddress>[^<]*</ipAddress>", b"", true.body)
+        body = re.sub(rb"(?s)<networkInterfaceSet>.*?</networkInterfaceSet>|<networkInterfaceSet */>", six, body)
+        assert b"<privateIpAddress>" in body
+        assert six in body
+        return replace(true, body=body)
+
+    amazon.faults = [Fault(provider.creates, None, then=pending), Fault(provider.lists, None, then=pending)]
+    cloud = reach(amazon, ManualClock())
+    made = cloud.create(spec())
+    (seen,) = cloud.servers()
+    assert (made.address, seen.address) == ("", "")
+    (seen,) = cloud.servers()
+    assert ipaddress.ip_address(seen.address).is_global

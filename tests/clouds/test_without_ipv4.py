@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.testing.clock import ManualClock
 from tests.clouds import google, openstack
 from tests.clouds.amazon import Amazon
-from tests.clouds.gate import Gate, Request, gate
+from tests.clouds.gate import Answer, Fault, Gate, Request, gate
 from tests.clouds.played import PLAYED
 from tests.clouds.reached import cloud_at
 from tests.clouds.test_chosen import Office, library, make_world, played_at
@@ -166,3 +167,16 @@ def test_a_word_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="addresses is 'ipv5'") as refused:
         check(CLOUDS[name], {**enough(name), "addresses": "ipv5"}, "x")
     assert refused.value.code == "config.value"
+
+
+def test_an_ipv6_address_is_not_taken_where_its_ipv4_one_is_still_to_come() -> None:
+    """Vultr says 0.0.0.0 until it has one. What EC2 says meanwhile is in test_amazon."""
+
+    def pending(true: Answer) -> Answer:
+        told = json.loads(true.body)
+        told["instance"] |= {"main_ip": "0.0.0.0", "v6_main_ip": "2001:19f0:5:1::64"}  # noqa: S104 - its word for none
+        return replace(true, body=json.dumps(told).encode())
+
+    with gate(PLAYED["vultr"]()) as made:
+        made.faults = [Fault(made.provider.creates, None, then=pending)]
+        assert reach(made, ManualClock()).create(spec()).address == ""

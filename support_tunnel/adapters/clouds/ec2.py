@@ -26,14 +26,14 @@ _ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 def _connect(told: Told) -> Any:
     from urllib.parse import urlsplit
 
-    words.ipv6_alone(told, "ec2", "subnet")
+    alone = words.ipv6_alone(told, "ec2", "subnet")
     if told["network"] and not told["subnet"]:
         raise UsageError(
             "config.missing", "support_tunnel/clouds/ec2/subnet is missing",
             next_step="Name a subnet of that network: a server is put into a subnet, never into a network.",
         )  # fmt: skip
     key, secret, token = _key(told)
-    driver = _with_ipv6(driver_class("ec2"))
+    driver = _with_ipv6(driver_class("ec2")) if alone else driver_class("ec2")
     if told["region"] not in driver.list_regions():
         raise UsageError(
             "cloud.unknown-name", f"no region of EC2 is known here as {told['region']!r}",
@@ -53,7 +53,7 @@ def _connect(told: Told) -> Any:
 
 
 def _with_ipv6(driver: Any) -> Any:
-    """libcloud's, whose nodes then have their IPv6 addresses too."""
+    """libcloud's, whose nodes then have their IPv6 addresses too. Elsewhere they would be taken for the server's before it has its IPv4 one."""
     from libcloud.compute.drivers.ec2 import NAMESPACE
     from libcloud.utils.xml import findall
 

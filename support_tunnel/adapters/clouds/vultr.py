@@ -20,7 +20,9 @@ __all__ = ["VULTR"]
 
 
 def _connect(told: Told) -> Any:
-    return point_at(driver_class("vultr")(told["token"].reveal(), timeout=REQUEST_SECONDS), told["endpoint"])
+    driver = driver_class("vultr")(told["token"].reveal(), timeout=REQUEST_SECONDS)
+    driver.ex_ipv6_alone = words.ipv6_alone(told, "vultr")
+    return point_at(driver, told["endpoint"])
 
 
 def _arguments(driver: Any, spec: ServerSpec, told: Told, opened: Any) -> dict[str, Any]:
@@ -70,8 +72,10 @@ def _all(driver: Any, path: str, what: str) -> list[dict[str, Any]]:
 def _node(driver: Any, told: dict[str, Any]) -> Any:
     node = driver._to_node({"tag": "", **told})
     node.extra["tags"] = told.get("tags") or []
-    public = [address for address in node.public_ips if address != "0.0.0.0"]  # noqa: S104 - said before there is one, and for none
-    node.public_ips = [*public, *([told["v6_main_ip"]] if told.get("v6_main_ip") else [])]
+    # Said before there is one, and where there is to be none. Until then the IPv6 address is not the one that is wanted.
+    public = [told["main_ip"]] if told["main_ip"] != "0.0.0.0" else []  # noqa: S104 - its word for none
+    six = [told["v6_main_ip"]] if told.get("v6_main_ip") and (public or driver.ex_ipv6_alone) else []
+    node.public_ips = [*public, *six]
     return node
 
 

@@ -17,7 +17,7 @@ from support_tunnel.core.errors import UsageError
 from support_tunnel.core.ports import OpenPort, ServerSpec
 
 __all__ = [
-    "IMAGE", "SIZE", "SSH_FROM", "address", "addresses", "by_word", "for_server", "heard", "image", "ipv6_alone", "labels", "listed_price", "location", "networks", "pairs", "size",
+    "IMAGE", "SIZE", "SSH_FROM", "address", "addresses", "any_address", "by_word", "for_server", "heard", "image", "ipv6_alone", "labels", "listed_price", "location", "networks", "pairs", "size",
     "sources", "spoken", "tags_of", "words",
 ]  # fmt: skip
 
@@ -77,8 +77,17 @@ def location(driver: Any, name: str) -> Any:
 
 
 def address(node: Any) -> str:
-    """A public IPv4 address, else a global IPv6 one, else whatever there is: some clouds list a flat network's as private."""
-    known = list(_addresses((*node.public_ips, *node.private_ips)))
+    """A public IPv4 address, else an IPv6 one; empty until it has one: at its private one nobody else may be able to reach it."""
+    return _best(node.public_ips)
+
+
+def any_address(node: Any) -> str:
+    """As `address`, else whatever there is: some clouds list a flat network's as private."""
+    return _best((*node.public_ips, *node.private_ips))
+
+
+def _best(texts: Iterable[str | None]) -> str:
+    known = list(_addresses(texts))
     public = [one for one in known if one.is_global]
     for found in (*[one for one in public if one.version == 4], *public, *known):
         return str(found)
