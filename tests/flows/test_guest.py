@@ -18,6 +18,7 @@ from support_tunnel.flows.library import Library
 from tests.flows.hosts import CloudConnector
 from tests.flows.kept import LOGIN, PUBLIC
 from tests.flows.test_headscale_play import ways_of
+from tests.flows.test_resume import answered_and_killed, resumed, stage
 from tests.flows.world import World
 
 NO_HEADSCALE = "a server that others keep is made no Headscale server. Answering by WireGuard alone."
@@ -48,6 +49,23 @@ def test_the_tunnel_is_a_guest_from_its_first_login_to_its_last(world: World) ->
     assert kept is not None
     assert kept.reveal() == LOGIN.private_key.reveal().strip().encode() + b"\n", "ssh reads no key without a line's end"
 
+    world.turns.start(world.stop_by_admin)
+    world.turns.run()
+    assert world.left() == []
+
+
+def test_an_answer_that_was_broken_off_goes_on_by_the_keepers_login(world: World) -> None:
+    world.has_kept_server()
+    device = answered_and_killed(world)
+    connector = CloudConnector(world.server, world.device.cloud)
+    again = resumed(world, connector=connector)
+    world.turns.run(again, device)
+    assert (again.error, device.error, stage(world)) == (None, None, "connected")
+    (login,) = connector.logins
+    assert (login.address, login.user, login.host_key) == ("192.0.2.10", "ops", PUBLIC)
+    through = world.door.hops[world.tunnel].through
+    assert isinstance(through, ThroughServer)
+    assert (through.address, through.user, through.host_key) == ("192.0.2.10", "ops", PUBLIC)
     world.turns.start(world.stop_by_admin)
     world.turns.run()
     assert world.left() == []

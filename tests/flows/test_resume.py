@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -35,8 +35,8 @@ def killed_at(number: int, side: Side) -> Fault:
     return Fault(number, side, raising(Killed()), lasting=True)
 
 
-def resumed(world: World, wiring: FaultWiring | None = None) -> Job:
-    ports = world.admin_ports(wiring)
+def resumed(world: World, wiring: FaultWiring | None = None, **changes: Any) -> Job:
+    ports = world.admin_ports(wiring, **changes)
     return world.turns.start(lambda: resume(ports, world.tunnel, read_aloud=world._read_aloud))
 
 

@@ -26,11 +26,11 @@ pytestmark = pytest.mark.onebox
 
 
 @contextmanager
-def answered_by(people: Crew, kill: Kill, calls: Path) -> Iterator[tuple[Code, Completed]]:
+def answered_by(people: Crew, kill: Kill, calls: Path, *flags: str) -> Iterator[tuple[Code, Completed]]:
     """A request, and how the tool ended that was killed while it answered; the owner waits on, and is connected at last."""
     with processes.streaming([*people.on.device.ssh, invoke_on_device(*REQUEST)]) as owner:
         code = Code.parse(json.loads(owner.line())["preshared_key"])
-        words = [*people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-")]
+        words = [*people.fab_words()[:-1], *kill.words(str(calls), "fab", *ANSWER, "-", *flags)]
         yield code, processes.run(words, stdin=code.text().reveal().encode(), timeout=PATIENCE, accept=None)
         ended = owner.end(timeout=PATIENCE)
         assert last_json(ended.stdout)["event"] == "connected", ended.stderr

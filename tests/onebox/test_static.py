@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -25,6 +26,8 @@ from support_tunnel.core.names import Names
 from support_tunnel.core.st1.code import Code
 from support_tunnel.core.waiting import wait_for
 from tests.onebox.crew import PATIENCE, Crew, crew
+from tests.onebox.killing import Kill
+from tests.onebox.test_admin_verbs import answered_by
 from tests.roles.hosts import LOGIN, Server, make_server, run
 from tests.roles.test_guest import NOT_A_CHANGE, STATE
 
@@ -208,6 +211,29 @@ def test_a_claim_that_dies_before_its_timer_is_ended_by_a_second_machine(place: 
         assert json.loads(place.crew.fab("sweep", "--json").stdout)["failed"] == []
     assert place.state() == state
     assert place.crew.left(code.tunnel) == KEPT
+
+
+def test_an_answer_that_was_broken_off_goes_on_without_the_cloud_being_named_again(
+    place: Place, tmp_path: Path
+) -> None:
+    on, state = place.crew, place.state()
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    with answered_by(on, Kill(), undisturbed, "--cloud", "static") as (code, ended):
+        assert ended.status == 0, ended.stderr
+    assert on.fab("stop", code.tunnel[:8]).status == 0
+    on.closed()
+    posts = undisturbed.read_text().split().index("mailbox.post") + 1
+    with answered_by(on, Kill(posts, "after"), killed, "--cloud", "static") as (code, ended):
+        assert ended.status == -signal.SIGKILL
+        again = on.fab("resume", "--json", code.tunnel[:8])
+        assert again.status == 0, again.stderr
+        assert json.loads(again.stdout.splitlines()[-1])["server"] == place.server.address
+    ran = on.fab("command", code.tunnel[:8], "id -un; hostname")
+    assert ran.stdout.split() == [Names(code.tunnel).user, "device"], ran.stderr
+    assert on.fab("stop", code.tunnel[:8]).status == 0
+    on.closed()
+    assert place.state() == state
+    assert on.left(code.tunnel) == KEPT
 
 
 BY_IPV6 = {"bridge": "fd00:77::1", "device": "fd00:77::2", "kept": "fd00:77::3"}
