@@ -165,3 +165,23 @@ def test_a_drivers_own_words_stay_out_of_ours() -> None:
     told = as_cloud_error("ec2", BaseHTTPError(500, f"POST /?Action=RunInstances {canary}"))
     assert canary not in str(told)
     assert told.code == "cloud.retry"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "GET /?Action=RunInstances&X=y",
+        "Authorization: Basic eA==",
+        "Bearer abc",
+        "user_data: x",
+        "#cloud-config",
+        "key tok-123 is bad",
+    ],
+)
+def test_a_refusal_that_holds_a_secret_or_looks_like_a_request_is_not_shown(said: str) -> None:
+    told = as_cloud_error("ec2", BaseHTTPError(400, f"no: {said}"), hidden=["", "tok-123"])
+    assert told.code == "cloud.bad-request"
+    assert said not in told.message
+    assert "says" not in told.message
+    shown = as_cloud_error("ec2", BaseHTTPError(400, "no: another size"), hidden=["", "tok-123"])
+    assert "no: another size" in shown.message

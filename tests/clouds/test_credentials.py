@@ -15,7 +15,7 @@ from support_tunnel.adapters.cloud_table import CLOUDS
 from support_tunnel.core.errors import CloudError, UsageError
 from support_tunnel.core.secret import Secret
 from support_tunnel.testing.clock import ManualClock
-from tests.clouds.gate import Fault, Gate, Request, gate
+from tests.clouds.gate import Answer, Fault, Gate, Request, gate
 from tests.clouds.played import PLAYED
 from tests.clouds.test_every_cloud import spec
 
@@ -141,3 +141,13 @@ def test_a_server_whose_maker_lost_its_rights_half_way_is_found_again(account: A
     made = cloud.create(spec())
     assert provider.everything() == [made.id]
     assert account.gate.sent(provider.creates) == 1
+
+
+def test_a_cloud_that_repeats_a_secret_in_its_refusal_is_not_repeated() -> None:
+    with gate(PLAYED["hetzner"]()) as made:
+        told = {"error": {"code": "invalid_input", "message": "the token word-1 may not do that"}}
+        made.faults = [Fault(made.provider.creates, Answer(422, json.dumps(told).encode()))]
+        with pytest.raises(CloudError) as refused:
+            Account(made).cloud().create(spec())
+    assert refused.value.code == "cloud.bad-request"
+    assert "word-1" not in str(refused.value)
