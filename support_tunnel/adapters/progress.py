@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from support_tunnel.adapters.clock import SystemClock
@@ -82,7 +83,8 @@ class LiveProgress:
         from rich.console import Console
 
         # No markup and no highlighting: what is shown may hold brackets, and is not ours to colour.
-        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._new_console = partial(Console, file=stream, markup=False, highlight=False, emoji=False)
+        self._console = self._new_console()
         self._running = _Timed(clock)
         self._live: Live | None = None
 
@@ -107,8 +109,15 @@ class LiveProgress:
 
     def end(self) -> None:
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            try:
+                live.stop()
+            except BaseException as error:
+                # Broken off in the midst of its start, by Ctrl-C, or of this: rich takes back what it has not set, or not all of it.
+                self._console = self._new_console()
+                self._console.show_cursor(True)
+                if not isinstance(error, IndexError):
+                    raise
         if done := self._running.finish():
             self._console.print(f"✓ {printable(done[0])} ({done[1]:.1f} s)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -57,6 +58,35 @@ def test_a_result_in_a_pipe_stays_in_it_while_the_list_is_live(capsys: pytest.Ca
     progress.end()
     assert capsys.readouterr().out == "tunnel_id: 1a2b\n"
     assert "tunnel_id" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("midst", ["set_live", "show_cursor", "push_render_hook"])
+def test_ctrl_c_in_the_midst_of_a_steps_start_is_ctrl_c(midst: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    progress = LiveProgress(stream, ManualClock())
+    with monkeypatch.context() as broken:
+        broken.setattr(f"rich.console.Console.{midst}", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            progress.step("launch")
+    progress.end()
+    progress.step("clean up")
+    progress.end()
+    assert "✓ clean up (0.0 s)" in stream.getvalue()
+    assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l"), "the cursor is back"
+
+
+def test_ctrl_c_in_the_midst_of_its_end_is_ctrl_c_and_the_next_one_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    progress = LiveProgress(stream, ManualClock())
+    progress.step("launch")
+    with monkeypatch.context() as broken:
+        broken.setattr("rich.console.Console.pop_render_hook", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            progress.end()
+    progress.step("clean up")
+    progress.end()
+    assert "✓ clean up (0.0 s)" in stream.getvalue()
+    assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l"), "the cursor is back"
 
 
 def test_a_device_without_rich_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
