@@ -11,7 +11,9 @@ from support_tunnel.core.errors import ConsentRefused, HostError
 from support_tunnel.core.names import TunnelId
 from support_tunnel.flows.device.clean_up import known_tunnels
 from support_tunnel.flows.device.end_session import end_session, note_reason, stop_all, stop_session
+from support_tunnel.flows.device.note_logins import note_logins
 from support_tunnel.flows.device.ports import DevicePorts
+from support_tunnel.flows.device.record import Record
 from support_tunnel.testing.faults import Fault, FaultWiring, raising
 from tests.flows.turns import Job
 from tests.flows.world import World
@@ -30,18 +32,29 @@ def end(world: World, wiring: FaultWiring) -> Job:
     return job
 
 
-def test_one_step_that_fails_keeps_no_other_from_running(make_world: Callable[..., World]) -> None:
+def test_one_step_that_fails_keeps_no_other_from_running(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted = make_world(policy=True)
     counted.connect()
     wiring = FaultWiring()
-    assert end(counted, wiring).error is None
+    looks = list[int]()
+
+    def noting(ports: DevicePorts, tunnel: TunnelId, record: Record) -> None:
+        first = len(wiring.calls)
+        note_logins(ports, tunnel, record)
+        looks.extend(first + n for n, call in enumerate(wiring.calls[first:], start=1) if call == "shell.run_script")
+
+    with monkeypatch.context() as watched:
+        watched.setattr("support_tunnel.flows.device.end_session.note_logins", noting)
+        assert end(counted, wiring).error is None
+    assert len(looks) == 1
     for number, call in enumerate(wiring.calls, start=1):
         world = make_world(policy=True)
         world.connect()
         job = end(world, FaultWiring(Fault(number, "before", raising(LOST))))
-        quiet = call.startswith(
-            ("mailbox.", "hooks.")
-        )  # an API that is away, or a script, changes nothing on the device
+        # An API that is away, a script, or a device that cannot tell who logged in changes nothing there.
+        quiet = call.startswith(("mailbox.", "hooks.")) or number in looks
         assert job.error is (None if quiet else LOST), call
         assert world.device.traces() == [], call
         assert world.device_vault.tunnels() == ([world.tunnel] if call == "vault.erase" else []), call
