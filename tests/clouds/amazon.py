@@ -117,6 +117,9 @@ class Amazon:
         )  # fmt: skip
         return str(made.instances[0].id)
 
+    def holds(self, name: str) -> bool:
+        return any(group.name == name for group in self.backend.describe_security_groups())
+
     def foreign_wall(self, name: str) -> str:
         return str(self.backend.create_security_group(name, "web", None).id)
 

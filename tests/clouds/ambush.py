@@ -107,9 +107,9 @@ class Ambush(Gate):
         return before if before is not None else self.truly(request)
 
     def taken(self, request: Request) -> Answer:
-        """Somebody else takes the name a moment before, for a server and for a firewall."""
+        """Somebody else takes the name a moment before, for a server and for a firewall, as soon as the cloud lets them."""
         named = OURS.search(f"{request.target} {request.body.decode(errors='replace')}")
-        if named and not self.planted:
+        if named and not self.planted and not self.provider.holds(named[0]):
             walled = CLOUDS[self.provider.name].firewall is not None
             wall = self.provider.foreign_wall(named[0]) if walled else ""
             self.planted.append((self.provider.foreign(named[0]), wall))

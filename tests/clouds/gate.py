@@ -73,6 +73,9 @@ class Provider(Protocol):
     def foreign_wall(self, name: str) -> str:
         """Put a firewall there that somebody else made, of our name, and return its id."""
 
+    def holds(self, name: str) -> bool:
+        """Whether nobody else can take this name now, where a name is one server's or firewall's alone."""
+
     def refusal(self, kind: str) -> Answer:
         """As the provider words it: `auth`, `quota`, `rate`, `bad-request`, `retry`."""
 

@@ -89,6 +89,9 @@ class Google(Rest):
         nat = {"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
         return str(self._make({"name": name, "labels": {"team": "web"}, "networkInterfaces": [nat]})["id"])
 
+    def holds(self, name: str) -> bool:
+        return name in self.servers or f"{name}-ssh-4" in self.firewalls
+
     def foreign_wall(self, name: str) -> str:
         self.firewalls[f"{name}-ssh-4"] = {
             "name": f"{name}-ssh-4", "description": "web", "network": "global/networks/default", "direction": "INGRESS",

@@ -52,6 +52,9 @@ class Local:
     def foreign_wall(self, name: str) -> str:
         raise NotImplementedError("it has none")
 
+    def holds(self, name: str) -> bool:
+        return False
+
     def refusal(self, kind: str) -> Answer:
         raise NotImplementedError("it refuses nothing")
 

@@ -56,6 +56,9 @@ class Rest:
         """Whether the account has no room for another server, where the provider says so beforehand."""
         self.routes: list[tuple[str, Callable[..., Answer]]] = []
 
+    def holds(self, name: str) -> bool:
+        return False
+
     def handle(self, request: Request) -> Answer:
         understood = self.contract is None or self.contract.asked(request)
         if not understood:
