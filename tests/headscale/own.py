@@ -7,7 +7,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def memory() -> Iterator[Path]:
         yield folder
     finally:
         for number in processes_for(folder):
-            os.kill(number, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself since it was looked for
+                os.kill(number, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
 
 
