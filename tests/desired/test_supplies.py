@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -99,8 +100,11 @@ def test_no_password_of_roots_is_sent(dash: Bench, server: Web, hidden: str) -> 
 @pytest.mark.parametrize("hidden", ["wget", "curl"])
 def test_no_redirect_leads_out_of_tls(dash: Bench, server: Web, hidden: str) -> None:
     certificate = ensure_certificate(dash.base, ["127.0.0.1"], SystemClock())
-    trust = 'mount --bind "$1" /etc/ssl/certs/ca-certificates.crt && shift && exec "$@"'
-    dash.shell = ["unshare", "--mount", "sh", "-c", trust, "trust", str(certificate), *dash.shell]
+    trust = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    trusted = Path(
+        "/etc/ssl/certs", "ca-certificates.crt"
+    )  # Debian's one file of authorities, which curl and wget read
+    dash.shell = ["unshare", "--mount", "sh", "-c", trust, "trust", str(certificate), str(trusted), *dash.shell]
     without(dash, hidden)
     with web(certificate) as safe:
         safe.files = {"/out": f"{server.url}/it?a=[1]&b={{2,3}}", "/in": "/it", "/it": CONTENT}
